@@ -1,0 +1,1 @@
+"""Handling tasks: what the gripper or the base does to things."""

@@ -1,0 +1,78 @@
+"""Push a box to a goal."""
+
+import mujoco
+import numpy as np
+
+from nestrl_envs import scene
+from nestrl_envs.batch_env import ALL, Rows
+from nestrl_envs.geometry import between, direction, length
+from nestrl_envs.rover import BASE_RADIUS, RoverTask, lifted
+
+BOX_HEIGHT = 0.10  # m, half: taller than the gap under the base
+SLIDING = 8.0  # N a slide axis, of a 1.5 kg box on the floor
+SPINNING = 0.3  # N m
+
+
+class RoverPush(RoverTask):
+    """Push a box over the floor to a goal.
+
+    Start: rover and box anywhere, 0.6 m or more apart, any headings; the goal 0.4 to 0.9 m from the box. Success: the
+    box's middle within `radius` of the goal for 3 control steps.
+    Potential: -2 |box - goal| - 0.5 |base - the point behind the box, seen from the goal|.
+
+    - box_size: half of the box's side, m (harder: 0.07).
+    - radius: how near is near enough, m (harder: 0.06).
+    """
+
+    default_horizon = 100
+    draws = 9
+
+    def __init__(
+        self, num_simulations: int = 1, *, box_size: float = 0.11, radius: float = 0.12, **options: object
+    ) -> None:
+        self.box_size, self.radius = box_size, radius
+        super().__init__(num_simulations, **options)  # type: ignore[arg-type]
+        self.goal = self.array("goal", 2)
+
+    def build(self) -> mujoco.MjModel:
+        spec = scene.room(self.room)
+        body = spec.worldbody.add_body(name="box", pos=[0, 0, BOX_HEIGHT + 0.005])
+        for name, axis in (("box_x", [1, 0, 0]), ("box_y", [0, 1, 0])):
+            body.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=axis, frictionloss=SLIDING)
+        body.add_joint(name="box_yaw", type=mujoco.mjtJoint.mjJNT_HINGE, axis=[0, 0, 1], frictionloss=SPINNING)
+        size = [self.box_size, self.box_size, BOX_HEIGHT]
+        options = {"mass": 1.5, "friction": [0.3, 0.005, 0.0001], **scene.MEETS_WALLS_AND_ROBOT}
+        scene.box(body, "box", size, [0, 0, 0], scene.MOVABLE_COLOUR, **options)
+        scene.mark(spec, "goal", self.radius)
+        return spec.compile()
+
+    def start(self, ids: np.ndarray, draw: np.ndarray) -> None:
+        free = self.room - 0.7
+        box = between(draw[:, :2], -0.6 * free, 0.6 * free)
+        away = direction(between(draw[:, 2], -np.pi, np.pi)) * between(draw[:, 3:4], 0.8, 1.4)
+        self.place(ids, np.clip(box + away, -free, free), between(draw[:, 4], -np.pi, np.pi))
+        self.batch.qpos[ids, 3] = 0.3  # the arm starts above the box
+        self.batch.qpos[ids, 7:9] = box
+        self.batch.qpos[ids, 9] = between(draw[:, 5], -np.pi, np.pi)
+        aside = direction(between(draw[:, 6], -np.pi, np.pi)) * between(draw[:, 7:8], 0.4, 0.9)
+        self.goal[ids] = np.clip(box + aside, -free, free)
+        self.batch.mocap_pos[ids, 0] = lifted(self.goal[ids])
+
+    def box(self, rows: Rows = ALL) -> np.ndarray:
+        """Position of the box's middle, (m, 2)."""
+        return self.batch.qpos[rows, 7:9]
+
+    def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        return self.place_base_goal(rows), lifted(self.box(rows))
+
+    def bring(self, rows: Rows) -> np.ndarray:
+        return lifted(self.goal[rows] - self.box(rows))
+
+    def potential(self, rows: Rows = ALL) -> np.ndarray:
+        box, way = self.box(rows), self.goal[rows] - self.box(rows)
+        left = length(way)
+        behind = box - way / np.maximum(left, 0.05)[:, None] * (BASE_RADIUS + self.box_size + 0.04)
+        return -2.0 * left - 0.5 * length(self.base(rows) - behind)
+
+    def solved(self, rows: Rows = ALL) -> np.ndarray:
+        return length(self.goal[rows] - self.box(rows)) < self.radius

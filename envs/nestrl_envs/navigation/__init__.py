@@ -1,0 +1,1 @@
+"""Driving tasks: where the base goes."""

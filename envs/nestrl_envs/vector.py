@@ -1,0 +1,83 @@
+"""n simulations as a native gymnasium vector environment, which resets what has ended within the same step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from nestrl_envs.batch_env import BatchEnv
+from nestrl_envs.single import spaces_of
+
+
+class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """A `BatchEnv` as `gymnasium.vector.VectorEnv`, autoreset mode SAME_STEP.
+
+    `infos` holds is_success (n,), diverged (n,) and the reward's terms (n,); where an episode has ended also
+    final_obs (n, D), valid where `_final_obs` (n,) is true. `get_state` and `set_state` are exact.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium declares it so
+        "render_modes": [],
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(self, task: type[BatchEnv], num_envs: int = 1, render_mode: str | None = None, **options: Any) -> None:
+        if render_mode is not None:
+            raise ValueError("the vector environment does not render; use gymnasium.make(id, render_mode='rgb_array')")
+        self.num_envs, self.render_mode = num_envs, None
+        self.simulations = task(num_envs, **options)
+        self.single_observation_space, self.single_action_space = spaces_of(self.simulations)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_scale = self.simulations.observation_scale
+
+    @property
+    def active(self) -> np.ndarray:
+        """Which simulations are stepped, (n,) bool; the others stand still and never end."""
+        return self.simulations.active
+
+    @active.setter
+    def active(self, mask: np.ndarray) -> None:
+        self.simulations.active[:] = mask
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode everywhere; simulation i gets the seed `seed + i`, or goes on with its series for None."""
+        if seed is None and not self.simulations.episode.any():
+            seed = int(np.random.default_rng().integers(2**31))
+        if isinstance(seed, int | np.integer):
+            seed = [int(seed) + i for i in range(self.num_envs)]
+        seeds = None if seed is None else np.array(seed, np.int64)
+        self.simulations.active[:] = True
+        self.simulations.reset(seeds=seeds)
+        return self.simulations.observe(), {}
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        simulations = self.simulations
+        outcome = simulations.step(actions)
+        infos: dict[str, Any] = {"is_success": outcome.success, "diverged": outcome.diverged, **outcome.terms}
+        ended = (outcome.terminated | outcome.truncated) & simulations.active
+        if not ended.any():
+            return simulations.observe(), outcome.reward, outcome.terminated, outcome.truncated, infos
+        ids = np.flatnonzero(ended)
+        final = simulations.observe(ids)
+        simulations.reset(ids)
+        observation = simulations.observe()
+        infos["final_obs"], infos["_final_obs"] = observation.copy(), ended
+        infos["final_obs"][ids] = final
+        return observation, outcome.reward, outcome.terminated, outcome.truncated, infos
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Return everything that determines the future of all simulations."""
+        return self.simulations.get_state()
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned, to the last bit."""
+        self.simulations.set_state(state)
+
+    def observe(self) -> np.ndarray:
+        """Return the observations of this moment, (n, D) float32."""
+        return self.simulations.observe()

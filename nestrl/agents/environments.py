@@ -1,0 +1,102 @@
+"""Any gymnasium id as a vector environment that restarts finished episodes within the step, and how to read one."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import concatenate, create_empty_array
+from numpy.typing import NDArray
+
+from nestrl.errors import EnvironmentFault, UnknownName, nearest
+from nestrl.tasks.sequence import Task
+
+
+def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorEnv[Any, Any, Any]:
+    """Return n simulations of the task as one vector environment with autoreset SAME_STEP, not yet reset.
+
+    The environment's own vector class is used if it restarts episodes within the step (the rover tasks' does); else n
+    ordinary environments are stepped one after the other.
+
+    Raises UnknownName for an id that nobody registered, EnvironmentFault if making it fails.
+    """
+    spec, given = find_spec(task.env_id), task.arguments(evaluation=evaluation)
+    try:
+        if spec.vector_entry_point is not None:
+            environment = gymnasium.make_vec(spec, n, vectorization_mode="vector_entry_point", **given)
+            if environment.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
+                return environment
+            environment.close()
+        same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        return gymnasium.make_vec(spec, n, vectorization_mode="sync", vector_kwargs=same_step, **given)
+    except Exception as error:
+        arguments = f" with {given}" if given else ""
+        raise EnvironmentFault(
+            f"{task.env_id} could not be made{arguments}: {type(error).__name__}: {error}. "
+            f"Try gymnasium.make({task.env_id!r}) by itself, and check the task's arguments."
+        ) from error
+
+
+def find_spec(env_id: str) -> EnvSpec:
+    """Return what gymnasium has registered under an id; "package:Env-v0" imports the package first."""
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UnknownName(
+                f"{env_id!r} asks for the package {module!r}, which cannot be imported: {error}."
+            ) from error
+    try:
+        return gymnasium.spec(name)
+    except gymnasium.error.Error as error:
+        remedy = "" if module else f' If a package registers it, write "package:{name}" or import the package first.'
+        raise UnknownName(
+            f"No environment {name!r} is registered.{remedy}{nearest(name, gymnasium.registry)}"
+        ) from error
+
+
+def name_of(environment: VectorEnv[Any, Any, Any]) -> str:
+    """Return the id of an environment, or its class where it was made without one."""
+    return environment.spec.id if environment.spec else type(environment).__name__
+
+
+def asked(environment: VectorEnv[Any, Any, Any], method: str, *arguments: Any, **options: Any) -> Any:
+    """Return what `reset` or `step` returns; what it raises becomes an EnvironmentFault that names the environment."""
+    try:
+        return getattr(environment, method)(*arguments, **options)
+    except Exception as error:
+        name, kind = name_of(environment), type(error).__name__
+        raise EnvironmentFault(f"{name} raised in {method}: {kind}: {error}. `nestrl check` looks for more.") from error
+
+
+def ended_observations(environment: VectorEnv[Any, Any, Any], infos: Mapping[str, Any], rows: NDArray[np.intp]) -> Any:
+    """Return the last observations (m, ...) of the episodes that ended in simulations `rows` (m,) during a step."""
+    final = infos["final_obs"]
+    if isinstance(final, np.ndarray) and final.dtype != object:
+        return final[rows]
+    space = environment.single_observation_space
+    empty: Any = create_empty_array(space, len(rows))
+    return concatenate(space, [final[row] for row in rows], empty)
+
+
+def succeeded(infos: Mapping[str, Any], n: int) -> NDArray[np.bool_]:
+    """Return which of n simulations reported `is_success` or `success` in the step that they have just taken, (n,).
+
+    Where an episode has ended, gymnasium keeps its report in `final_info`; what stands beside it is the next start's.
+    """
+    success = _reported_success(infos, n)
+    if "_final_info" in infos:
+        success = np.where(infos["_final_info"], _reported_success(infos["final_info"], n), success)
+    return success
+
+
+def _reported_success(infos: Mapping[str, Any], n: int) -> NDArray[np.bool_]:
+    success = np.zeros(n, bool)
+    for key in ("is_success", "success"):
+        if key in infos:
+            success |= np.asarray(infos[key], dtype=bool)
+    return success

@@ -1,0 +1,57 @@
+"""The constants of the policy's normaliser: declared by an environment, or measured once before training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from nestrl.tasks.union import UnionSpace
+
+MEASURED_STEPS = 2000
+"""Random steps over which an environment without declared scales is measured."""
+MEASURING_SEED = 0
+"""The same for every run: the constants belong to the task, not to the run."""
+SMALLEST_SCALE = 0.05
+"""A number that hardly varies under random actions may vary later: never blow it up more than twentyfold."""
+
+
+def normalizer_rows(
+    environments: Sequence[VectorEnv[Any, Any, Any]], union: UnionSpace
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and scale (N, D) of the observations of every task, given one vector environment a task, in order.
+
+    An environment that declares `observation_scale` (its size,) is taken at its word, with mean 0. Any other is
+    measured on about 2000 steps of random actions, always the same ones, and starts a new episode; scales are floored
+    at 0.05. Unused features have mean 0 and scale 1.
+    """
+    mean = np.zeros((union.n_tasks, union.feature_size), np.float32)
+    scale = np.ones_like(mean)
+    for index, environment in enumerate(environments):
+        declared = getattr(environment, "observation_scale", None)
+        if declared is not None:
+            scale[index, : len(declared)] = declared
+            continue
+        features = _random_observations(environment, union, index)
+        mean[index], spread = features.mean(0), features.std(0)
+        used = np.arange(union.feature_size) < union.observation_sizes[index]
+        scale[index] = np.where(used, np.maximum(spread, SMALLEST_SCALE), 1.0)
+    return mean, scale
+
+
+def _random_observations(environment: VectorEnv[Any, Any, Any], union: UnionSpace, index: int) -> NDArray[np.float64]:
+    """Return the features (m, D) that a task shows under random actions."""
+    n, generator = environment.num_envs, np.random.default_rng(MEASURING_SEED)
+    observations, _ = environment.reset(seed=MEASURING_SEED)
+    seen = [observations]
+    for _ in range(max(1, MEASURED_STEPS // n)):
+        seen.append(environment.step(union.act(index, _random_actions(union, n, generator)))[0])
+    return np.concatenate([union.observe(index, rows)[:, : union.feature_size] for rows in seen]).astype(np.float64)
+
+
+def _random_actions(union: UnionSpace, n: int, generator: np.random.Generator) -> NDArray[Any]:
+    if isinstance(union.action_space, spaces.Discrete):
+        return generator.integers(union.action_space.n, size=n)
+    return generator.uniform(-1.0, 1.0, (n, *union.action_space.shape)).astype(np.float32)

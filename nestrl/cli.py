@@ -1,0 +1,262 @@
+"""The command line: one verb a capability, each a thin call. Imports happen in the verbs, so that --help is quick."""
+
+import ast
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from tyro.conf import Positional, UseAppendAction, arg
+from tyro.extras import SubcommandApp
+
+from nestrl.errors import BadConfig, NestrlError
+
+if TYPE_CHECKING:
+    from nestrl.training.result import Run
+
+Settings = Annotated[
+    UseAppendAction[tuple[str, ...]],
+    arg(name="set", metavar="KEY=VALUE", help="agent.KEY, agent.hyperparameters.KEY, method.KEY, or one of the run."),
+]
+Imports = Annotated[
+    UseAppendAction[tuple[str, ...]],
+    arg(name="import", metavar="MODULE", help="A module that registers environments, sequences or methods."),
+]
+
+app = SubcommandApp()
+
+
+@app.command(name="list")
+def list_names(what: Positional[Literal["all", "environments", "sequences", "methods"]] = "all") -> None:
+    """Show what there is, with one line each."""
+    from nestrl.methods import METHODS
+    from nestrl.tasks.named import DESCRIPTIONS
+    from nestrl_envs import TASKS
+
+    tables = {
+        "environments": {name: (task.__doc__ or "").partition("\n")[0] for name, task in TASKS.items()},
+        "sequences": DESCRIPTIONS,
+        "methods": {name: entry.summary for name, entry in METHODS.items()},
+    }
+    for title, rows in tables.items():
+        if what in ("all", title):
+            print(f"{title}:")
+            print("".join(f"  {name:<26}{line}\n" for name, line in rows.items()))
+    if what in ("all", "environments"):
+        print("Any other gymnasium id is a task too; `nestrl check ID` says whether it is fit for a sequence.")
+
+
+@app.command(name="train")
+def train(
+    sequence: Positional[str],
+    method: str = "finetune",
+    seed: int = 0,
+    steps_scale: float = 1.0,
+    folder: Path | None = None,
+    settings: Settings = (),
+    imports: Imports = (),
+) -> None:
+    """Train one agent through a sequence of tasks.
+
+    Args:
+        sequence: A name of `nestrl list sequences`, or a YAML file.
+        method: How skills are kept: a name of `nestrl list methods`, or package.module:Class.
+        seed: Of everything random in training.
+        steps_scale: Every segment is this many times as long.
+        folder: Where the run goes; by default runs/<sequence>-<method>-s<seed>.
+    """
+    from nestrl.training.train import train as train_run
+
+    options = _options(settings)
+    run = train_run(
+        sequence, method, seed=seed, steps_scale=steps_scale, options=options, imports=imports, folder=folder
+    )
+    _print_run(run)
+
+
+@app.command(name="resume")
+def resume(run: Positional[Path]) -> None:
+    """Go on with a run that was stopped, exactly as if it had never been.
+
+    Args:
+        run: The run's folder.
+    """
+    from nestrl.training.train import resume as resume_run
+
+    _print_run(resume_run(run))
+
+
+@app.command(name="evaluate")
+def evaluate(run: Positional[Path], episodes: int = 100) -> None:
+    """Evaluate a run's policy: success of every task with its interval.
+
+    Args:
+        run: The run's folder.
+        episodes: Of each task, from fixed starts.
+    """
+    from nestrl.report.tables import success_table
+    from nestrl.training.result import Run
+
+    if episodes < 1:
+        raise BadConfig(f"--episodes is {episodes}; it must be at least 1.")
+    print(success_table(Run(run).evaluate(episodes)))
+
+
+@app.command(name="compare")
+def compare(runs: Positional[tuple[Path, ...]]) -> None:
+    """Compare runs: metrics with intervals, a row for each sequence and method.
+
+    Args:
+        runs: Folders of finished runs.
+    """
+    from nestrl.report.tables import comparison_table
+
+    print(comparison_table(_open_runs(runs)))
+
+
+@app.command(name="report")
+def report(runs: Positional[tuple[Path, ...]], picture: Path | None = None) -> None:
+    """Show the retention matrix of each run and the comparison of all.
+
+    Args:
+        runs: Folders of finished runs.
+        picture: Draw success over the life and the matrices into this file (.png, .svg or .pdf), too.
+    """
+    from nestrl.report.pictures import draw_skills
+    from nestrl.report.tables import comparison_table, retention_table
+
+    opened = _open_runs(runs)
+    for run in opened:
+        print(f"{run.path}\n\n{retention_table(run)}\n")
+    print(comparison_table(opened))
+    if picture:
+        draw_skills(opened, picture)
+        print(f"\nDrew {picture}")
+
+
+@app.command(name="picture")
+def picture(runs: Positional[tuple[Path, ...]], out: Path = Path("skills.png")) -> None:
+    """Draw skills kept and lost: success over the life, and retention matrices, a column for each sequence and method.
+
+    Args:
+        runs: Folders of runs; unfinished ones are drawn as far as they are.
+        out: The file: .png, .svg or .pdf.
+    """
+    from nestrl.report.pictures import draw_skills
+
+    draw_skills(_open_runs(runs), out)
+    print(f"Drew {out}")
+
+
+@app.command(name="check")
+def check(env_id: Positional[str], imports: Imports = ()) -> None:
+    """Say whether a gymnasium environment is fit for a sequence, and what to mend.
+
+    Args:
+        env_id: Any gymnasium id; my_package:MyArm-v0 imports the package first.
+    """
+    from nestrl.evaluation.fitness import check_environment
+    from nestrl.training.config import import_modules
+
+    import_modules(imports)
+    findings = check_environment(env_id)
+    for finding in findings:
+        print(f"{finding.level:<6}{finding.what}" + (f"\n      -> {finding.remedy}" if finding.remedy else ""))
+    if any(finding.level == "error" for finding in findings):
+        raise NestrlError(f"{env_id} is not fit for a sequence yet; mend the errors above.")
+
+
+@app.command(name="reference")
+def reference(
+    source: Positional[str],
+    seeds: tuple[int, ...] = (0, 1, 2),
+    steps_scale: float = 1.0,
+    folder: Path = Path("runs/references"),
+    settings: Settings = (),
+    imports: Imports = (),
+) -> None:
+    """Train each task of a sequence from scratch: the reference curves that forward transfer is measured against.
+
+    Args:
+        source: A run's folder (the curves will fit that run), a sequence's name, or a YAML file.
+        seeds: One training a task and seed, where none is stored yet.
+        steps_scale: Every segment is this many times as long (not for a run's folder).
+        folder: Where the runs go; one that was stopped goes on.
+    """
+    from nestrl.training.display import display_for_here
+    from nestrl.training.from_scratch import make_references
+    from nestrl.training.result import Run
+    from nestrl.training.train import configure
+
+    if (Path(source) / "config.json").is_file():
+        config = Run(source).config
+    else:
+        config = configure(source, steps_scale=steps_scale, options=_options(settings), imports=imports)
+    for path in make_references(config, seeds, folder, display_for_here):
+        print(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. Exits with 2 after a mistake or a failure of the world, 130 after Ctrl-C."""
+    sys.path.insert(0, "")  # as with `python -m`: packages in the current folder can be imported
+    try:
+        app.cli(args=arguments, prog="nestrl", description=_DESCRIPTION, use_underscores=False)
+    except NestrlError as error:
+        print("\n".join([f"nestrl: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt as stop:
+        print("\n".join(["nestrl: stopped.", *getattr(stop, "__notes__", ())]), file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+_DESCRIPTION = "Train one agent through a sequence of robot tasks and see how much of each skill is left."
+
+
+def _options(settings: Sequence[str]) -> dict[str, Any]:
+    """Return {key: value} of KEY=VALUE texts; values are Python or YAML: 3, 1e-3, [64, 64], true, text."""
+    options = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise BadConfig(f"--set wants KEY=VALUE, but came {setting!r}.")
+        options[key] = _value(text)
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+
+
+def _open_runs(paths: Sequence[Path]) -> "list[Run]":
+    from nestrl.report.tables import differing_versions
+    from nestrl.training.result import Run
+
+    if not paths:
+        raise BadConfig("give at least one run's folder.")
+    runs = [Run(path) for path in paths]
+    for sentence in differing_versions(runs):
+        print(f"nestrl: {sentence}", file=sys.stderr)
+    return runs
+
+
+def _print_run(run: "Run") -> None:
+    from nestrl.report.tables import metrics_table, retention_table
+
+    summary = run.folder.summary()
+    print(f"\n{retention_table(run)}\n\n{metrics_table(run.metrics)}\n")
+    if summary["missing_references"]:
+        print(summary["missing_references"])
+    spent = ", ".join(f"{activity} {seconds:.0f} s" for activity, seconds in summary["seconds"].items())
+    print(f"{spent}; evaluation {summary['share_of_evaluation']:.0%} of it; {summary['steps_per_second']:,.0f} steps/s")
+    print(f"run: {run.path}")
+
+
+if __name__ == "__main__":
+    main()

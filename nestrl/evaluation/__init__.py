@@ -1,0 +1,1 @@
+"""How well an agent does: whole evaluation episodes, retention, statistics, and an environment's fitness."""

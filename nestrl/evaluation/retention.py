@@ -1,0 +1,216 @@
+"""What is left of each skill: the retention matrix and the metrics of continual learning, from success curves alone.
+
+Definitions follow Continual World (Wolczyk, Zajac, Pascanu, Kucinski, Milos, 2021, section 4), extended to sequences
+in which a task comes back. What a metric counts is a *skill*: a task with the segment at whose end it should be known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nestrl.errors import BadConfig
+
+Floats = NDArray[np.float64]
+ReferenceCurves = Mapping[str, tuple[ArrayLike, ArrayLike]]
+"""Per task name: steps (n,) from 0 to at least the segment's length, success (n,) when trained from scratch."""
+
+DEFINITIONS: dict[str, str] = {
+    "average_performance": "Mean over skills of p_i(T): success on each task after the whole sequence.",
+    "forgetting": "Mean over skills of p_i(end of own segment) - p_i(T); negative where success grew afterwards.",
+    "backward_transfer": "Mean over skills learned before the last segment of p_i(T) - p_i(end of own segment) "
+    "(Lopez-Paz and Ranzato, 2017).",
+    "forward_transfer": "Mean over skills of (AUC_i - AUC_ref) / (1 - AUC_ref), AUC_i the mean success during the own "
+    "segment, AUC_ref that of training from scratch with the same steps.",
+    "forward_transfer_later": "Forward transfer over all skills but the first, which has nothing to transfer from.",
+    "worst_point": "Mean over skills learned before the last segment of the lowest p_i at any evaluation after the "
+    "own segment (min-ACC; De Lange, van de Ven and Tuytelaars, 2023): far below p_i(T) means a stability gap.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SuccessCurves:
+    """Success of every task over a life: the only truth, from which all else here is computed.
+
+    success: (n_evaluations, n_tasks), in 0..1, on whole evaluation episodes from fixed starts.
+    steps: (n_evaluations,), environment steps of the whole sequence done at each evaluation, increasing.
+    segments: (task index, first step, last step) in order; an evaluation stands at each segment's last step.
+    revisits_are_new: a task that comes back counts as one more skill (as in CW20), else as the same skill, which is
+        new in its first segment (forward transfer) and should be known from its last one on (forgetting).
+    """
+
+    success: Floats
+    steps: NDArray[np.int64]
+    task_names: tuple[str, ...]
+    segments: tuple[tuple[int, int, int], ...]
+    revisits_are_new: bool = False
+
+    def __post_init__(self) -> None:
+        success, steps = np.asarray(self.success, float), np.asarray(self.steps, np.int64)
+        object.__setattr__(self, "success", success)
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "task_names", tuple(self.task_names))
+        object.__setattr__(self, "segments", tuple((int(t), int(a), int(b)) for t, a, b in self.segments))
+        expected = (len(steps), len(self.task_names))
+        if success.shape != expected:
+            raise BadConfig(f"success has shape {success.shape}; expected (evaluations, tasks) = {expected}.")
+        if not np.all((success >= 0) & (success <= 1)):
+            raise BadConfig("success has values that are NaN or outside 0..1; pass rates of success.")
+        if np.any(np.diff(steps) <= 0):
+            raise BadConfig(f"steps of the evaluations must increase; came {steps.tolist()}.")
+        for task, start, end in self.segments:
+            if not (0 <= task < len(self.task_names) and start < end):
+                raise BadConfig(f"segment {(task, start, end)} is not (task index, first step, last step).")
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are segments and each has been evaluated at its end, as the metrics need."""
+        return bool(self.segments) and all(end in self.steps for _, _, end in self.segments)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of one life (see DEFINITIONS), overall and for each skill in the order in which they were learned.
+
+    None stands where a metric does not exist: transfer without reference curves, or over skills that are not there.
+    """
+
+    average_performance: float
+    forgetting: float
+    backward_transfer: float | None
+    forward_transfer: float | None
+    forward_transfer_later: float | None
+    worst_point: float | None
+    skills: tuple[str, ...]
+    forgetting_by_skill: tuple[float, ...]
+    forward_transfer_by_skill: tuple[float | None, ...]
+
+
+def retention_matrix(curves: SuccessCurves) -> Floats:
+    """Return R (n_segments, n_tasks): success on task j after segment i; NaN in rows of segments not yet finished."""
+    ends = np.array([end for _, _, end in curves.segments], np.int64)
+    evaluated = np.isin(ends, curves.steps)
+    matrix = np.full((len(ends), len(curves.task_names)), np.nan)
+    matrix[evaluated] = curves.success[np.searchsorted(curves.steps, ends[evaluated])]
+    return matrix
+
+
+def average_performance(curves: SuccessCurves) -> float:
+    """Return P(T) in 0..1."""
+    return float(np.mean([final for _, final in _known_and_final(curves)]))
+
+
+def forgetting_by_skill(curves: SuccessCurves) -> tuple[float, ...]:
+    """Return p_i(end of own segment) - p_i(T) of each skill, in -1..1."""
+    return tuple(known - final for known, final in _known_and_final(curves))
+
+
+def forgetting(curves: SuccessCurves) -> float:
+    """Return F in -1..1. The last skill counts too, with 0, as in Continual World."""
+    return float(np.mean(forgetting_by_skill(curves)))
+
+
+def backward_transfer(curves: SuccessCurves) -> float | None:
+    """Return BWT in -1..1, or None when no skill is older than the last segment."""
+    last = len(curves.segments) - 1
+    lost = [loss for segment, loss in zip(_skills(curves), forgetting_by_skill(curves), strict=True) if segment < last]
+    return -float(np.mean(lost)) if lost else None
+
+
+def worst_point(curves: SuccessCurves) -> float | None:
+    """Return the mean over old skills of their lowest success since they were learned, or None without old skills."""
+    _require_complete(curves)
+    lowest = []
+    for segment in _skills(curves):
+        task, _, end = curves.segments[segment]
+        if segment < len(curves.segments) - 1:
+            lowest.append(curves.success[curves.steps >= end, task].min())
+    return float(np.mean(lowest)) if lowest else None
+
+
+def forward_transfer_by_skill(curves: SuccessCurves, references: ReferenceCurves) -> tuple[float | None, ...]:
+    """Return FT_i <= 1 of each skill; None where its reference is missing or was perfect all along.
+
+    Raises BadConfig when a reference is shorter than the segment that it stands for.
+    """
+    _require_complete(curves)
+    return tuple(_transfer(curves, segment, references) for segment in _skills(curves, first=True))
+
+
+def forward_transfer(curves: SuccessCurves, references: ReferenceCurves, *, later_only: bool = False) -> float | None:
+    """Return FT <= 1 over all skills (or all but the first), or None when one of their references is missing."""
+    return _mean_or_none(forward_transfer_by_skill(curves, references)[1 if later_only else 0 :])
+
+
+def metrics(curves: SuccessCurves, references: ReferenceCurves | None = None) -> Metrics:
+    """Return every metric of a finished life; raises BadConfig when the life is not finished."""
+    transfer = forward_transfer_by_skill(curves, references or {})
+    return Metrics(
+        average_performance=average_performance(curves),
+        forgetting=forgetting(curves),
+        backward_transfer=backward_transfer(curves),
+        forward_transfer=_mean_or_none(transfer),
+        forward_transfer_later=_mean_or_none(transfer[1:]),
+        worst_point=worst_point(curves),
+        skills=tuple(curves.task_names[curves.segments[segment][0]] for segment in _skills(curves)),
+        forgetting_by_skill=forgetting_by_skill(curves),
+        forward_transfer_by_skill=transfer,
+    )
+
+
+def _skills(curves: SuccessCurves, *, first: bool = False) -> list[int]:
+    """Return the segment of each skill: every one, or the first or last one of each task, tasks as first met."""
+    if curves.revisits_are_new:
+        return list(range(len(curves.segments)))
+    segment_of: dict[int, int] = {}
+    for segment, (task, _, _) in enumerate(curves.segments):
+        segment_of[task] = segment_of.get(task, segment) if first else segment
+    return list(segment_of.values())
+
+
+def _known_and_final(curves: SuccessCurves) -> list[tuple[float, float]]:
+    """Return (p_i at the end of the own segment, p_i at the end of the life) of each skill."""
+    _require_complete(curves)
+    matrix = retention_matrix(curves)
+    tasks = [(segment, curves.segments[segment][0]) for segment in _skills(curves)]
+    return [(float(matrix[segment, task]), float(matrix[-1, task])) for segment, task in tasks]
+
+
+def _transfer(curves: SuccessCurves, segment: int, references: ReferenceCurves) -> float | None:
+    task, start, end = curves.segments[segment]
+    reference = references.get(curves.task_names[task])
+    if reference is None:
+        return None
+    steps, success = (np.asarray(part, float) for part in reference)
+    if steps[0] > 0 or steps[-1] < end - start:
+        raise BadConfig(
+            f"the reference curve of {curves.task_names[task]!r} covers steps {steps[0]:.0f} to {steps[-1]:.0f}, "
+            f"but its segment needs 0 to {end - start}; make references with the same steps."
+        )
+    scratch = _mean_height(steps, success, 0, end - start)
+    if scratch >= 1:
+        return None
+    return (_mean_height(curves.steps, curves.success[:, task], start, end) - scratch) / (1 - scratch)
+
+
+def _mean_height(steps: ArrayLike, success: ArrayLike, start: int, end: int) -> float:
+    """Return the area under a curve between two steps by the trapezoid rule, divided by their distance."""
+    steps, success = np.asarray(steps, float), np.asarray(success, float)
+    inside = (steps > start) & (steps < end)
+    places = np.concatenate([[start], steps[inside], [end]])
+    return float(np.trapezoid(np.interp(places, steps, success), places) / (end - start))
+
+
+def _mean_or_none(values: tuple[float | None, ...]) -> float | None:
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present and len(present) == len(values) else None
+
+
+def _require_complete(curves: SuccessCurves) -> None:
+    if not curves.complete:
+        ends = [end for _, _, end in curves.segments]
+        raise BadConfig(
+            f"metrics need an evaluation at the end of every segment (steps {ends}), and evaluations stand at "
+            f"{curves.steps.tolist()}; if the run was stopped, finish it with `nestrl resume`."
+        )

@@ -1,0 +1,103 @@
+"""Whole evaluation episodes from fixed starts, on the batch, drawing no random numbers of training's streams."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from nestrl.agents.environments import asked, name_of, succeeded
+from nestrl.errors import EnvironmentFault
+from nestrl.tasks.union import Observations, UnionSpace
+
+LONGEST_EPISODE = 10_000
+"""An episode that has not ended after so many steps never will."""
+
+
+class Actor(Protocol):
+    """Whatever acts deterministically on union observations; every policy does."""
+
+    def act(self, observations: Observations) -> NDArray[Any]:
+        """Return one action a row."""
+        ...
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """What came of n episodes."""
+
+    success: NDArray[np.bool_]
+    """(n,)."""
+    returns: NDArray[np.float64]
+    """(n,), sum of rewards, undiscounted."""
+    lengths: NDArray[np.int64]
+    """(n,), steps."""
+
+
+def evaluate(
+    policy: Actor,
+    environment: VectorEnv[Any, Any, Any],
+    union: UnionSpace,
+    task_index: int,
+    seed: int,
+    episodes: int | None = None,
+    success_threshold: float | None = None,
+) -> Episodes:
+    """Return `episodes` episodes (default: one a simulation) of a task; episode i starts from `seed + i`.
+
+    Only the first episode of each simulation after a reset counts, so that short episodes are not counted more often
+    than long ones; more episodes than simulations are played in rounds. Success as in Task.
+
+    Raises EnvironmentFault if the environment raises, an episode does not end within 10,000 steps, or a reward is not
+    finite.
+    """
+    n = environment.num_envs
+    episodes = n if episodes is None else episodes
+    rounds = [
+        _first_episodes(policy, environment, union, task_index, seed + start, min(n, episodes - start))
+        for start in range(0, episodes, n)
+    ]
+    success, returns, lengths = (np.concatenate(parts) for parts in zip(*rounds, strict=True))
+    return Episodes(success if success_threshold is None else returns >= success_threshold, returns, lengths)
+
+
+def _first_episodes(
+    policy: Actor, environment: Any, union: UnionSpace, task_index: int, seed: int, count: int
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]:
+    """Return success, return and length (count,) of the first episode of the first `count` simulations."""
+    n = environment.num_envs
+    running = np.arange(n) < count
+    success, returns, lengths = np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64)
+    observations, _ = asked(environment, "reset", seed=seed)
+    can_rest = hasattr(environment, "active")
+    for _ in range(LONGEST_EPISODE):
+        if can_rest:
+            environment.active = running
+        actions = policy.act(union.observe(task_index, observations))
+        observations, rewards, terminated, truncated, infos = asked(environment, "step", union.act(task_index, actions))
+        returns[running] += rewards[running]
+        lengths += running
+        success |= succeeded(infos, n) & running
+        running &= ~(terminated | truncated)
+        if not running.any():
+            break
+    if can_rest:
+        environment.active = np.ones(n, bool)
+    _raise_if_unusable(environment, running, returns)
+    return success[:count], returns[:count], lengths[:count]
+
+
+def _raise_if_unusable(
+    environment: VectorEnv[Any, Any, Any], running: NDArray[np.bool_], returns: NDArray[np.float64]
+) -> None:
+    name = name_of(environment)
+    if running.any():
+        raise EnvironmentFault(
+            f"{name}: an evaluation episode did not end within {LONGEST_EPISODE} steps; register the environment with "
+            "max_episode_steps."
+        )
+    if not np.isfinite(returns).all():
+        raise EnvironmentFault(
+            f"{name} gave a reward that is NaN or infinite; `nestrl check` shows from which step on."
+        )

@@ -1,0 +1,62 @@
+"""The level that weighs retention: one dual weight a task, raised while the task drifts beyond its limit."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class DualWeights:
+    """Multiplicative dual ascent on `drift_i <= drift_limit` for every task i.
+
+    maximise over lambda:  sum_i lambda_i (M_i - eps)
+    by  lambda_i <- clip(lambda_i exp(rate * clip((M_i - eps) / eps, -1, 1)), minimum, maximum)
+
+    The relative excess is clipped, so that one bad batch changes a weight by no more than a factor exp(rate).
+    With minimum = maximum = start the weights are constant.
+
+    drift_limit: eps, in nats. rate: a step of the ascent, relative. start: the weight of a task not seen before.
+    """
+
+    def __init__(
+        self,
+        n_tasks: int,
+        drift_limit: float = 0.03,
+        rate: float = 0.05,
+        minimum: float = 1e-3,
+        maximum: float = 20.0,
+        start: float = 1.0,
+    ) -> None:
+        self._drift_limit, self._rate, self._minimum, self._maximum = drift_limit, rate, minimum, maximum
+        self._weights = torch.full((n_tasks,), start)
+        self._steps = 0
+        self._active_steps = 0
+
+    def of(self, tasks: Tensor) -> Tensor:
+        """Return the weights (k,) of the tasks with these indices (k,)."""
+        return self._weights[tasks]
+
+    def update(self, tasks: Tensor, drifts: Tensor) -> None:
+        """Take one step of ascent with the measured drifts (k,), in nats, of the tasks with these indices (k,)."""
+        excess = drifts.detach().to(self._weights) - self._drift_limit
+        self._steps += 1
+        self._active_steps += int(((excess > 0) & (self._weights[tasks] > self._minimum)).any())
+        growth = torch.exp(self._rate * torch.clamp(excess / self._drift_limit, -1, 1))
+        self._weights[tasks] = torch.clamp(self._weights[tasks] * growth, self._minimum, self._maximum)
+
+    @property
+    def active_share(self) -> float:
+        """Share of all steps so far at which some task was over its limit with a weight above the minimum, in 0..1.
+
+        Under .05 the limit constrains nothing, over .95 the weights cannot enforce it: both are alarms.
+        """
+        return self._active_steps / max(self._steps, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that `load_state_dict` needs to go on exactly: tensors and numbers."""
+        return {"weights": self._weights.clone(), "steps": self._steps, "active_steps": self._active_steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self._weights = state["weights"].clone()
+        self._steps, self._active_steps = state["steps"], state["active_steps"]

@@ -1,0 +1,100 @@
+"""The picture of skills kept and lost: success of every task over a life, and the retention matrix below it."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from nestrl.evaluation.retention import SuccessCurves, retention_matrix
+from nestrl.evaluation.statistics import wilson_interval
+from nestrl.report.tables import grouped
+from nestrl.training.result import Run
+from nestrl.training.writing import write_file
+
+LINE, BAND, OWN_SEGMENT = "#0072B2", "#56B4E9", "#E69F00"  # Okabe and Ito (2008): told apart by colour-blind eyes
+MATRIX_COLOURS = "cividis"
+COLUMN_WIDTH, STRIP_HEIGHT, ROW_HEIGHT, TEXT_HEIGHT = 4.4, 0.55, 0.3, 0.9  # inches
+
+
+def draw_skills(runs: Sequence[Run], path: Path) -> None:
+    """Write the picture of runs to `path` (.png, .svg or .pdf): a column for each sequence and method.
+
+    Above, a strip a task: success over the steps of the life, shaded where the task itself is trained. The line is the
+    mean over runs and the band their range; of a single run the band is Wilson's 95 % interval of its episodes.
+    Below, the retention matrix, the mean over runs.
+    """
+    groups = list(grouped(runs).items())
+    strips = TEXT_HEIGHT + STRIP_HEIGHT * max(len(run.task_names) for run in runs)
+    matrix = TEXT_HEIGHT + ROW_HEIGHT * max(len(run.curves.segments) for run in runs)
+    figure = Figure(figsize=(COLUMN_WIDTH * len(groups), strips + matrix), layout="constrained")
+    FigureCanvasAgg(figure)
+    columns = figure.subfigures(1, len(groups), squeeze=False)[0]
+    for column, ((sequence, method), members) in zip(columns, groups, strict=True):
+        column.suptitle(f"{sequence}, {method} ({_how_many(members)})", fontsize=10)
+        above, below = column.subfigures(2, 1, height_ratios=[strips, matrix])
+        _draw_strips(above, members)
+        _draw_matrix(below, members)
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
+    write_file(path, content.getvalue())
+
+
+def _draw_strips(figure: Any, runs: Sequence[Run]) -> None:
+    curves = runs[0].curves
+    strips = figure.subplots(len(curves.task_names), 1, sharex=True, squeeze=False)[:, 0]
+    mean, low, high = _mean_and_band(runs)
+    for task, (name, strip) in enumerate(zip(curves.task_names, strips, strict=True)):
+        for trained, start, end in curves.segments:
+            if trained == task:
+                strip.axvspan(start, end, color=OWN_SEGMENT, alpha=0.3, linewidth=0)
+        strip.fill_between(curves.steps, low[:, task], high[:, task], color=BAND, alpha=0.4, linewidth=0)
+        strip.plot(curves.steps, mean[:, task], color=LINE, linewidth=1.5)
+        strip.set(ylim=(-0.05, 1.05), yticks=(0, 1), xlim=(0, curves.segments[-1][2]))
+        strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+        strip.tick_params(labelsize=7)
+        strip.spines[["top", "right"]].set_visible(False)
+    strips[-1].xaxis.set_major_locator(MaxNLocator(5))
+    strips[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
+    strips[-1].set_xlabel("steps (shaded: the task itself is trained)", fontsize=8)
+
+
+def _draw_matrix(figure: Any, runs: Sequence[Run]) -> None:
+    curves = runs[0].curves
+    matrix = np.mean([retention_matrix(run.curves) for run in runs], axis=0)
+    axes = figure.subplots()
+    axes.imshow(matrix, vmin=0, vmax=1, cmap=MATRIX_COLOURS, aspect="auto")
+    for (row, task), value in np.ndenumerate(matrix):
+        if not np.isnan(value):
+            axes.text(task, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=_readable_on(value))
+    axes.set_xticks(range(len(curves.task_names)), curves.task_names, fontsize=7, rotation=30, ha="right")
+    segments = [f"after {curves.task_names[task]}" for task, _, _ in curves.segments]
+    axes.set_yticks(range(len(segments)), segments, fontsize=7)
+    axes.set_title("success on each task", fontsize=8)
+
+
+def _mean_and_band(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, lower and upper end (n_evaluations, n_tasks) each, at the steps of the first run."""
+    if len(runs) == 1:
+        success, episodes = runs[0].curves.success, runs[0].config.evaluation_episodes
+        intervals = [wilson_interval(round(rate * episodes), episodes) for rate in success.ravel()]
+        low, high = (np.array([getattr(i, end) for i in intervals]).reshape(success.shape) for end in ("low", "high"))
+        return success, low, high
+    all_success = np.stack([_at_steps(run.curves, runs[0].curves.steps) for run in runs])
+    return all_success.mean(axis=0), all_success.min(axis=0), all_success.max(axis=0)
+
+
+def _at_steps(curves: SuccessCurves, steps: np.ndarray) -> np.ndarray:
+    return np.stack([np.interp(steps, curves.steps, success) for success in curves.success.T], axis=1)
+
+
+def _how_many(runs: Sequence[Run]) -> str:
+    return f"seed {runs[0].config.seed}" if len(runs) == 1 else f"{len(runs)} runs"
+
+
+def _readable_on(value: float) -> str:
+    return "black" if value > 0.5 else "white"

@@ -1,0 +1,113 @@
+"""Tables of runs as Markdown, aligned so that a terminal shows them well too."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from nestrl.evaluation.retention import DEFINITIONS, Metrics
+from nestrl.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
+from nestrl.training.result import Run
+
+TITLES = {
+    "average_performance": "average performance",
+    "forgetting": "forgetting",
+    "backward_transfer": "backward transfer",
+    "forward_transfer": "forward transfer",
+    "forward_transfer_later": "forward transfer, later tasks",
+    "worst_point": "worst point",
+}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table: the first column to the left, the others to the right."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines.insert(1, rule)
+    return "\n".join(f"| {' | '.join(_aligned(line, widths))} |" for line in lines)
+
+
+def retention_table(run: Run) -> str:
+    """Return R as a table: success on each task (column) after each segment (row); a dash before it is reached."""
+    segments = [run.task_names[task] for task, _, _ in run.curves.segments]
+    rows = [
+        [f"after {name}", *("–" if np.isnan(value) else f"{value:.2f}" for value in values)]
+        for name, values in zip(segments, run.retention, strict=True)
+    ]
+    return table(["success on", *run.task_names], rows)
+
+
+def metrics_table(metrics: Metrics) -> str:
+    """Return the metrics of one run, each with its definition."""
+    rows = [[title, _number(getattr(metrics, name)), DEFINITIONS[name]] for name, title in TITLES.items()]
+    width = max(len(title) for title in TITLES.values())
+    return "\n".join(f"{title:<{width}}  {value:>6}  {definition}" for title, value, definition in rows)
+
+
+def success_table(success: Mapping[str, Interval]) -> str:
+    """Return the success of each task with its interval."""
+    return table(["task", "success [95 % interval]"], [[task, str(interval)] for task, interval in success.items()])
+
+
+def comparison_table(runs: Sequence[Run]) -> str:
+    """Return one row a sequence and method: interquartile means over runs with 95 % bootstrap intervals.
+
+    One run has no interval. A metric that some run of a group does not have is a dash.
+    Raises BadConfig when a run is not finished.
+    """
+    rows = []
+    for (sequence, method), members in grouped(runs).items():
+        values = [run.metrics for run in members]
+        cells = [_estimate([getattr(value, name) for value in values]) for name in TITLES]
+        rows.append([f"{sequence} {method}", str(len(members)), *cells])
+    return table(["sequence, method", "runs", *TITLES.values()], rows)
+
+
+def grouped(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
+    """Return the runs by (sequence, method), as first met; options and steps that differ make a group of their own."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        name = (run.config.sequence.name, run.config.method)
+        known = kinds.setdefault(name, [])
+        kind = _all_but_seed(run)
+        if kind not in known:
+            known.append(kind)
+        number = known.index(kind)
+        groups.setdefault(name if number == 0 else (name[0], f"{name[1]} ({number + 1})"), []).append(run)
+    return groups
+
+
+def differing_versions(runs: Sequence[Run]) -> list[str]:
+    """Return a sentence for each package whose version differs between the runs."""
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        for name, version in run.folder.versions_then().items():
+            found.setdefault(name, set()).add(str(version))
+    return [
+        f"these runs used different versions of {name} ({', '.join(sorted(versions))}); they may not be comparable"
+        for name, versions in found.items()
+        if len(versions) > 1 and name not in ("git", "python", "nestrl")
+    ]
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [cells[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(cells[1:], widths[1:], strict=True))]
+
+
+def _all_but_seed(run: Run) -> str:
+    config = run.config
+    return repr((config.sequence, dict(config.method_options), config.agent, config.evaluations_per_segment))
+
+
+def _estimate(values: Sequence[float | None]) -> str:
+    numbers = [value for value in values if value is not None]
+    if not numbers or len(numbers) < len(values):
+        return "–"
+    if len(numbers) == 1:
+        return _number(numbers[0])
+    return str(bootstrap_interval(np.array(numbers), interquartile_mean, np.random.default_rng(0)))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,117 @@
+"""A sequence as a YAML file, for people to write. Errors name the file, the line, the key and what to do.
+
+    name: two-arms
+    tasks:
+      - {name: reacher, env: Reacher-v5, success_threshold: -5}
+      - {name: mine, env: "my_package:MyArm-v0", kwargs: {payload: 0.5}}
+    segments:
+      - {task: reacher, steps: 200000}
+      - {task: mine, steps: 300000}
+
+In place of `segments`, `steps: 200000` trains every task once, in the order of the list. `revisits_are_new: true`
+counts a task that comes back as a new one. `evaluation_kwargs` of a task replace some of its `kwargs` when success is
+measured.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nestrl.errors import BadConfig, nearest
+from nestrl.tasks.sequence import Segment, Task, TaskSequence
+
+SEQUENCE_KEYS = {"name": str, "tasks": list, "segments": list, "steps": int, "revisits_are_new": bool}
+TASK_KEYS = {"name": str, "env": str, "kwargs": dict, "success_threshold": (int, float), "evaluation_kwargs": dict}
+SEGMENT_KEYS = {"task": str, "steps": int}
+
+LINE = "__line__"  # where a mapping starts; set by the loader
+Keys = dict[str, Any]
+
+
+def read_sequence(path: Path) -> TaskSequence:
+    """Return the sequence in a YAML file; BadConfig if the file cannot be read or used."""
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _LineLoader)
+    except OSError as error:
+        raise BadConfig(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    values = _mapping(path, values, 1, "the file", SEQUENCE_KEYS, required=("tasks",))
+    tasks = [_task(path, entry, values[LINE]) for entry in values["tasks"]]
+    try:
+        return TaskSequence(
+            values.get("name", path.stem),
+            tuple(tasks),
+            _segments(path, values, tasks),
+            values.get("revisits_are_new", False),
+        )
+    except BadConfig as error:
+        raise BadConfig(f"{path}: {error}") from error
+
+
+def _task(path: Path, entry: Any, line: int) -> Task:
+    values = _mapping(path, entry, line, "an entry of 'tasks'", TASK_KEYS, required=("name", "env"))
+    return Task(
+        values["name"],
+        values["env"],
+        _without_lines(values.get("kwargs", {})),
+        values.get("success_threshold"),
+        _without_lines(values.get("evaluation_kwargs", {})),
+    )
+
+
+def _segments(path: Path, values: Keys, tasks: list[Task]) -> tuple[Segment, ...]:
+    if ("segments" in values) == ("steps" in values):
+        raise BadConfig(
+            f"{path}, line {values[LINE]}: give either 'segments' (a list of task and steps) or 'steps' (a number for "
+            "every task, in the order of 'tasks')."
+        )
+    if "steps" in values:
+        return tuple(Segment(task.name, values["steps"]) for task in tasks)
+    name = "an entry of 'segments'"
+    entries = [
+        _mapping(path, entry, values[LINE], name, SEGMENT_KEYS, tuple(SEGMENT_KEYS)) for entry in values["segments"]
+    ]
+    return tuple(Segment(entry["task"], entry["steps"]) for entry in entries)
+
+
+def _mapping(path: Path, values: Any, line: int, what: str, keys: Keys, required: tuple[str, ...]) -> Keys:
+    """Return `values` if it is a mapping that has all required keys and none but known ones, each of the right type."""
+    if not isinstance(values, dict):
+        raise BadConfig(f"{path}, line {line}: {what} must be a mapping with {', '.join(keys)}, not {values!r}.")
+    where = f"{path}, line {values[LINE]}"
+    for key, value in values.items():
+        if key == LINE:
+            continue
+        if key not in keys:
+            raise BadConfig(f"{where}: {what} has an unknown key {key!r}.{nearest(str(key), keys)}")
+        if not isinstance(value, keys[key]) or (isinstance(value, bool) and keys[key] is not bool):
+            raise BadConfig(f"{where}: {key!r} is {value!r}, but must be {_KINDS[keys[key]]}.")
+    for key in required:
+        if key not in values:
+            raise BadConfig(f"{where}: {what} has no {key!r}; add it.")
+    return values
+
+
+_KINDS: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a mapping",
+    (int, float): "a number",
+}
+
+
+class _LineLoader(yaml.SafeLoader):
+    """Reads plain YAML values and notes in every mapping the line at which it starts."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        return {**super().construct_mapping(node, deep=True), LINE: node.start_mark.line + 1}
+
+
+def _without_lines(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_lines(item) for key, item in value.items() if key != LINE}
+    return [_without_lines(item) for item in value] if isinstance(value, list) else value

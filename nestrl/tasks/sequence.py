@@ -1,0 +1,144 @@
+"""A task, a segment of training on it, and the sequence of segments that makes up a life: plain frozen data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nestrl.errors import BadConfig, nearest
+
+
+@dataclass(frozen=True)
+class Task:
+    """One environment to be mastered.
+
+    An episode is a success if the environment's info said `is_success` (or `success`) at any of its steps; with a
+    `success_threshold`, if its return (sum of rewards) reached that number.
+    """
+
+    name: str
+    env_id: str
+    """Any gymnasium id; "package:Env-v0" imports the package first."""
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the environment; JSON values only, so that a run can be written down."""
+    success_threshold: float | None = None
+    evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that differ when success is measured: held-out layouts, for example, or no eased starts."""
+
+    def arguments(self, *, evaluation: bool) -> dict[str, Any]:
+        """Return the environment's arguments for training or for evaluation."""
+        return {**self.env_kwargs, **(self.evaluation_kwargs if evaluation else {})}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Training on one task for a number of environment steps."""
+
+    task: str
+    steps: int
+
+
+@dataclass(frozen=True)
+class TaskSequence:
+    """The tasks an agent meets and the order in which it is trained on them. Raises BadConfig if it makes no sense.
+
+    A task may come back in a later segment. Forgetting is then counted from its last segment, unless
+    `revisits_are_new`: then each visit counts as a task of its own (as in Continual World's CW20).
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    segments: tuple[Segment, ...]
+    revisits_are_new: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", tuple(self.tasks))
+        object.__setattr__(self, "segments", tuple(self.segments))
+        if not self.tasks or not self.segments:
+            raise BadConfig(f"Sequence {self.name!r} has no tasks or no segments; give it at least one of each.")
+        doubled = sorted({name for name in self.task_names if self.task_names.count(name) > 1})
+        if doubled:
+            raise BadConfig(f"Sequence {self.name!r} has two tasks called {doubled[0]!r}; give each its own name.")
+        for number, segment in enumerate(self.segments, start=1):
+            where = f"Segment {number} of sequence {self.name!r}"
+            if segment.task not in self.task_names:
+                known = nearest(segment.task, self.task_names)
+                raise BadConfig(f"{where} trains {segment.task!r}, which is not among the tasks.{known}")
+            if not isinstance(segment.steps, int) or segment.steps < 1:
+                raise BadConfig(f"{where} lasts {segment.steps!r} steps; it must be a whole number above 0.")
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks; their position is the task's index everywhere."""
+        return tuple(task.name for task in self.tasks)
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of different tasks."""
+        return len(self.tasks)
+
+    @property
+    def total_steps(self) -> int:
+        """Environment steps of the whole life."""
+        return sum(segment.steps for segment in self.segments)
+
+    @property
+    def boundaries(self) -> NDArray[np.int64]:
+        """Steps at which segments start and end, (n_segments + 1,): 0 first, `total_steps` last."""
+        return np.cumsum([0, *(segment.steps for segment in self.segments)], dtype=np.int64)
+
+    def segment_of_step(self, step: int) -> int:
+        """Return the index of the segment in which environment step `step` (0 <= step < total_steps) is taken."""
+        if not 0 <= step < self.total_steps:
+            raise BadConfig(f"Step {step} is outside sequence {self.name!r}, which has {self.total_steps} steps.")
+        return int(np.searchsorted(self.boundaries, step, side="right")) - 1
+
+    def task_index(self, name: str) -> int:
+        """Return the index of a task; BadConfig with the nearest names if there is none of that name."""
+        if name not in self.task_names:
+            raise BadConfig(f"Sequence {self.name!r} has no task {name!r}.{nearest(name, self.task_names)}")
+        return self.task_names.index(name)
+
+    def with_steps(self, scale: float) -> "TaskSequence":
+        """Return the same sequence with every segment `scale` times as long, at least one step each."""
+        segments = tuple(replace(segment, steps=max(1, round(segment.steps * scale))) for segment in self.segments)
+        return replace(self, segments=segments)
+
+    def reordered(self, names: Sequence[str], name: str | None = None) -> "TaskSequence":
+        """Return the sequence with its tasks in this order, leaving out those that are not named.
+
+        Where tasks come back, all first visits come first, then all second ones.
+        """
+        tasks = tuple(self.tasks[self.task_index(task)] for task in names)
+        visits = [[segment for segment in self.segments if segment.task == task] for task in names]
+        segments = tuple(segment for round_ in zip_longest(*visits) for segment in round_ if segment is not None)
+        return replace(self, name=name or "-".join((self.name, *names)), tasks=tasks, segments=segments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values from which `from_dict` makes an equal sequence."""
+        return {
+            "name": self.name,
+            "tasks": [
+                {**vars(task), "env_kwargs": dict(task.env_kwargs), "evaluation_kwargs": dict(task.evaluation_kwargs)}
+                for task in self.tasks
+            ],
+            "segments": [dict(vars(segment)) for segment in self.segments],
+            "revisits_are_new": self.revisits_are_new,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TaskSequence":
+        """Make a sequence from the values of `to_dict`; BadConfig if something is missing or unknown."""
+        try:
+            return cls(
+                **{
+                    **values,
+                    "tasks": tuple(Task(**task) for task in values["tasks"]),
+                    "segments": tuple(Segment(**segment) for segment in values["segments"]),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise BadConfig(f"This is not a task sequence as to_dict writes it: {error}.") from error

@@ -1,0 +1,1 @@
+"""The run: configuration, trainer, run folder, checkpoints, reference curves and what is shown meanwhile."""

@@ -1,0 +1,103 @@
+"""Checkpoints: one file with everything that determines the future of a run, safe to load from a stranger.
+
+A file holds tensors, numbers, text and containers of them only, so it is read with torch's `weights_only` and runs no
+code. Its name carries the steps and the first half of its SHA-256, so damage is noticed before anything is used.
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nestrl.errors import DamagedCheckpoint
+from nestrl.training.writing import one_clear_error, write_file
+
+KEPT = 2  # the newest, and one older should the newest be damaged
+DIGEST_LENGTH = 32  # hexadecimal digits of the SHA-256 in the name
+ARRAY = "nestrl.array"  # key of the wrapper by which a NumPy array becomes a tensor and comes back as an array
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint held, where it was read, and the newer ones that could not be used."""
+
+    state: dict[str, Any]
+    path: Path
+    damaged: tuple[Path, ...] = ()
+
+
+def save(folder: Path, steps: int, state: Mapping[str, Any]) -> Path:
+    """Write `state` (tensors, arrays, primitives, containers) after `steps` steps; keep the last two; return the path.
+
+    Raises NestrlError when the disk is full; the earlier checkpoints are then untouched.
+    """
+    content = io.BytesIO()
+    torch.save(_to_tensors(state, "state"), content)
+    digest = hashlib.sha256(content.getbuffer()).hexdigest()[:DIGEST_LENGTH]
+    path = folder / f"step-{steps:012d}-{digest}.pt"
+    with one_clear_error(path):
+        folder.mkdir(exist_ok=True)
+    write_file(path, content.getbuffer())
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_newest(folder: Path) -> Checkpoint | None:
+    """Return the newest undamaged checkpoint, or None when there is none at all.
+
+    Raises DamagedCheckpoint when there are checkpoints and every one is damaged.
+    """
+    damaged: list[Path] = []
+    for path in _newest_first(folder):
+        try:
+            return Checkpoint(_load(path), path, tuple(damaged))
+        except DamagedCheckpoint:
+            damaged.append(path)
+    if damaged:
+        names = ", ".join(path.name for path in damaged)
+        raise DamagedCheckpoint(
+            f"every checkpoint in {folder} is damaged ({names}); restore one from a backup, or train anew in another "
+            "folder."
+        )
+    return None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    if not path.stem.endswith("-" + hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]):
+        raise DamagedCheckpoint(f"{path} is not what was written: it was cut short or altered.")
+    try:
+        state: dict[str, Any] = _to_arrays(torch.load(io.BytesIO(content), weights_only=True))
+    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
+        raise DamagedCheckpoint(f"{path} is not a checkpoint of nestrl: {error}") from error
+    return state
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.pt"), key=lambda path: (path.name[:17], path.stat().st_mtime_ns), reverse=True)
+
+
+def _to_tensors(value: Any, where: str) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {ARRAY: torch.from_numpy(np.array(value))}
+    if isinstance(value, Mapping):
+        return {key: _to_tensors(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_to_tensors(item, f"{where}[{i}]") for i, item in enumerate(value))
+    if value is None or isinstance(value, torch.Tensor | bool | int | float | str | bytes):
+        return value
+    raise TypeError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors, arrays and plain values only")
+
+
+def _to_arrays(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value[ARRAY].numpy() if ARRAY in value else {key: _to_arrays(item) for key, item in value.items()}
+    return type(value)(map(_to_arrays, value)) if isinstance(value, list | tuple) else value

@@ -1,0 +1,117 @@
+"""Everything that determines the result of a run, as one value that is saved with it."""
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nestrl.agents.agent import AgentConfig
+from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.tasks.sequence import TaskSequence
+from nestrl.training.decode import decode
+
+AT_LEAST = {
+    "seed": 0, "evaluations_per_segment": 1, "evaluation_episodes": 1, "checkpoint_every": 1, "final_episodes": 1,
+    "threads": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run: which tasks in which order, learned by whom, kept how, measured when.
+
+    sequence: what is learned, in which order and for how many steps.
+    method, method_options: how skills are kept, a name of `nestrl list methods` or "package.module:Class".
+    agent: the learning algorithm, its network and hyperparameters.
+    seed: of everything random in training; evaluation has its own fixed starts.
+    evaluations_per_segment: evaluations of all tasks within each segment, the last at its end; one more at step 0.
+    evaluation_episodes: episodes of each task at each of them.
+    checkpoint_every: evaluations between checkpoints; the end of a segment always has one.
+    final_episodes: episodes of each task when all is done, for the success rates with intervals.
+    imports: modules that register environments, sequences or methods.
+    threads: of torch; more than one seldom pays for networks this small.
+    """
+
+    sequence: TaskSequence
+    method: str = "finetune"
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    seed: int = 0
+    evaluations_per_segment: int = 3
+    evaluation_episodes: int = 16
+    checkpoint_every: int = 1
+    final_episodes: int = 100
+    imports: tuple[str, ...] = ()
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in AT_LEAST.items():
+            if getattr(self, name) < least:
+                raise BadConfig(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+
+    @property
+    def default_folder(self) -> Path:
+        """runs/<sequence>-<method>-s<seed>, below the current folder."""
+        method = self.method.rpartition(":")[2]
+        return Path("runs") / f"{self.sequence.name}-{method}-s{self.seed}"
+
+    def to_json(self) -> str:
+        """Return JSON that `from_json` turns into an equal value."""
+        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        plain |= {"sequence": self.sequence.to_dict(), "agent": dataclasses.asdict(self.agent)}
+        return json.dumps(plain, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "config.json") -> "RunConfig":
+        """Return the value; raises BadConfig or UnknownName that names `where` and the key at fault."""
+        try:
+            plain = json.loads(text)
+            plain["sequence"] = TaskSequence.from_dict(plain["sequence"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadConfig(f"{where} is not a run configuration ({error}); restore it from a backup.") from error
+        return decode(cls, plain, where)
+
+    def with_options(self, assignments: Iterable[tuple[str, Any]], method_options: type) -> "RunConfig":
+        """Return this with options changed, each a (name, value) pair.
+
+        Names are fields of RunConfig, `agent.<field>`, `agent.hyperparameters.<name>` or `method.<field>`, the last
+        those of the dataclass `method_options`. Raises UnknownName with the nearest names, or BadConfig.
+        """
+        run: dict[str, Any] = {}
+        agent = {item.name: getattr(self.agent, item.name) for item in dataclasses.fields(self.agent)}
+        agent["hyperparameters"] = dict(agent["hyperparameters"])
+        method = dict(self.method_options)
+        known = _option_names(method_options)
+        for name, value in assignments:
+            group, _, key = name.rpartition(".")
+            if group == "agent.hyperparameters":
+                agent["hyperparameters"][key] = value
+            elif name not in known:
+                raise UnknownName(f"there is no option {name!r}.{nearest(name, known)}")
+            else:
+                {"": run, "agent": agent, "method": method}[group][key] = value
+        here = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)} | run
+        here |= {"agent": decode(AgentConfig, agent, "agent"), "method_options": method}
+        decode(method_options, method, "method")
+        return decode(RunConfig, here, "run")
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import modules for what they register; raises BadConfig for one that cannot be imported."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # whatever a stranger's module raises
+            raise BadConfig(
+                f"could not import {name!r}: {error!r}; start from the folder that holds it, or install it."
+            ) from error
+
+
+def _option_names(method_options: type) -> list[str]:
+    fixed = {"sequence", "method", "method_options", "agent", "seed", "imports"}  # have arguments of their own
+    run = [item.name for item in dataclasses.fields(RunConfig) if item.name not in fixed]
+    agent = [f"agent.{item.name}" for item in dataclasses.fields(AgentConfig)]
+    return run + agent + [f"method.{item.name}" for item in dataclasses.fields(method_options)]

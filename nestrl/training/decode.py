@@ -1,0 +1,74 @@
+"""Plain values (from JSON or the command line) as typed dataclasses, strictly: nothing unknown, nothing mistyped."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from nestrl.errors import BadConfig, UnknownName, nearest
+
+T = TypeVar("T")
+
+
+def decode(kind: type[T], value: Any, where: str) -> T:
+    """Return `value` as `kind`: a dataclass, tuple, mapping, union, literal or plain type.
+
+    Numbers may be given as integers where a float is expected, and one element where a tuple is. Raises BadConfig,
+    or UnknownName for a key that the dataclass does not have; both name `where`.
+    """
+    return _decode(kind, value, where)  # type: ignore[no-any-return]
+
+
+def _decode(kind: Any, value: Any, where: str) -> Any:
+    origin = get_origin(kind) or kind
+    if kind is Any or (kind is None and value is None):
+        return value
+    if origin in (Union, types.UnionType):
+        return _first_that_fits(get_args(kind), value, where, kind)
+    if origin is Literal and value in get_args(kind):
+        return value
+    if origin is tuple:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(_decode(get_args(kind)[0], item, where) for item in items)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, kind):
+        return value
+    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+        return _decode_fields(kind, value, where)
+    if origin in (Mapping, dict) and isinstance(value, Mapping):
+        return dict(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise BadConfig(f"{where} is {value!r}; expected {_readable(kind)}.")
+
+
+def _first_that_fits(kinds: tuple[Any, ...], value: Any, where: str, union: Any) -> Any:
+    for kind in kinds:
+        if value is None and kind is types.NoneType:
+            return None
+        try:
+            return _decode(kind, value, where)
+        except BadConfig:
+            continue
+    raise BadConfig(f"{where} is {value!r}; expected {_readable(union)}.")
+
+
+def _decode_fields(kind: Any, values: Mapping[str, Any], where: str) -> Any:
+    kinds = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    for name in values:
+        if name not in names:
+            raise UnknownName(f"{where} has no option {name!r}.{nearest(name, names)}")
+    needed = [field.name for field in dataclasses.fields(kind) if _is_required(field) and field.name not in values]
+    if needed:
+        raise BadConfig(f"{where} lacks {', '.join(needed)}.")
+    return kind(**{name: _decode(kinds[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _is_required(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _readable(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")

@@ -1,0 +1,294 @@
+"""Where a run stands: its agent, method and environments, how far it is, and how that is saved and found again."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+
+from nestrl.agents.agent import Agent
+from nestrl.agents.vec_env import TaskVecEnv
+from nestrl.errors import DamagedCheckpoint
+from nestrl.evaluation.retention import SuccessCurves
+from nestrl.methods import make_method
+from nestrl.tasks.sequence import Segment
+from nestrl.training.checkpoint import load_newest, save
+from nestrl.training.config import RunConfig, import_modules
+from nestrl.training.display import Display, Moment
+from nestrl.training.result import Run, summary
+from nestrl.training.run_folder import RunFolder
+from nestrl.training.stopping import StopRequest
+from nestrl.training.stopwatch import Stopwatch
+from nestrl.training.worlds import FINAL_SEED, Worlds
+from nestrl.training.writing import Log
+from nestrl.updates.regulated import RegulatedAdam
+
+SLICES = 50  # a segment is learned in this many slices: after each the run is logged and shown, and may be stopped
+FORMAT = 1  # of the checkpoints
+
+
+class Life:
+    """A run while it goes on. As a context it holds the environments, the log, the display and the signals."""
+
+    def __init__(self, config: RunConfig, path: Path, display: Display, *, resume: bool) -> None:
+        """Begin a run in a folder that is free, or find the one in it again."""
+        self.config, self.folder, self.display = config, RunFolder(path), display
+        if not resume:
+            self.folder.require_free()
+        import_modules(config.imports)
+        self.segment, self.segment_start, self.steps_here = 0, 0, 0
+        self._ends: list[int] = []  # steps at the end of each finished segment
+        self._evaluated_at: list[int] = []  # steps of each evaluation
+        self._success: list[list[float]] = []  # of each task at each of them, in 0..1
+        self._since_checkpoint = self._diverged = 0
+        self._environment: TaskVecEnv | None = None
+        self._midway: dict[str, Any] | None = None  # a checkpoint within a segment, until the segment is entered
+        self._stop, self._clock = StopRequest(), Stopwatch()
+        with ExitStack() as opened:
+            opened.enter_context(_torch_threads(config.threads))
+            self.worlds = Worlds(config.sequence, config.evaluation_episodes)
+            opened.callback(self.worlds.close)
+            opened.callback(self._close_environment)
+            rows = self.worlds.normalizer_rows()
+            self.agent = Agent(config.agent, self.worlds.union, rows, config.seed, optimizer_class=RegulatedAdam)
+            self.method = make_method(config.method, config.method_options, self.agent, config.seed)
+            cast(RegulatedAdam, self.agent.optimizer).attach(self.method.regulate)
+            if not resume:
+                self.folder.create(config)
+            self._log = Log(self.folder.log)
+            opened.callback(self._log.close)
+            if resume:
+                self._find_again()
+            self._first_step = self.steps
+            self._closing = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        self._closing.enter_context(self._stop)
+        self._closing.enter_context(self.display)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            error.add_note(f"What the last checkpoint holds is safe; go on with: nestrl resume {self.folder.path}")
+        self._closing.__exit__(kind, error, trace)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been measured yet."""
+        return not self._evaluated_at
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of the whole sequence done so far."""
+        return self.segment_start + self.steps_here
+
+    @property
+    def segment_done(self) -> bool:
+        """Whether the steps of the current segment are done."""
+        return len(self._ends) > self.segment
+
+    @property
+    def next_evaluation(self) -> int:
+        """Steps within the segment at which all tasks are to be evaluated next."""
+        planned, count = self.config.sequence.segments[self.segment].steps, self.config.evaluations_per_segment
+        places = [round(planned * part / count) for part in range(1, count + 1)]
+        return next(place for place in places if place > self.steps_here)
+
+    @property
+    def curves(self) -> SuccessCurves:
+        """Success so far; segments that are not finished stand at their planned steps."""
+        sequence = self.config.sequence
+        segments, start = [], 0
+        for index, segment in enumerate(sequence.segments):
+            end = self._ends[index] if index < len(self._ends) else start + segment.steps
+            segments.append((sequence.task_index(segment.task), start, end))
+            start = end
+        success = np.array(self._success, float).reshape(-1, sequence.n_tasks)
+        steps = np.array(self._evaluated_at, np.int64)
+        return SuccessCurves(success, steps, sequence.task_names, tuple(segments), sequence.revisits_are_new)
+
+    def segments_ahead(self) -> Iterator[tuple[int, Segment]]:
+        """Yield (index, segment) of those not finished, entering each; the first may be one stopped midway."""
+        while self.segment_done or self.segment < len(self.config.sequence.segments):
+            if self.segment_done:
+                self.segment_start, self.steps_here, self.segment = self.steps, 0, self.segment + 1
+            if self.segment == len(self.config.sequence.segments):
+                return
+            yield self.segment, self.config.sequence.segments[self.segment]
+
+    def environment(self, task_index: int) -> TaskVecEnv:
+        """Return new simulations to train in during the current segment; those of the last one are closed."""
+        self._close_environment()
+        self._diverged = 0
+        self._environment = self.worlds.training(task_index, self.config.agent.n_envs)
+        return self._environment
+
+    def learn(self, until: int) -> bool:
+        """Learn up to `until` steps of the segment, in whole rollouts; return whether the segment is done."""
+        segment = self.config.sequence.segments[self.segment]
+        slice_steps = max(1, segment.steps // SLICES)
+        while self.steps_here < until:
+            if self._stop.made:
+                if self.steps_here:  # at 0 the checkpoint of the boundary holds all, before the segment was begun
+                    self._save()
+                raise KeyboardInterrupt
+            self.agent.algorithm.logger.name_to_value.clear()  # else a resumed run lacks losses of before
+            with self._clock.timing("training"):
+                self.steps_here += self.agent.learn(min(slice_steps, until - self.steps_here))
+            self._say_what_diverged()
+            self._log.write(
+                "training",
+                steps=self.steps,
+                task=segment.task,
+                losses=self.agent.last_losses,
+                method=self.method.measurements(),
+                diverged=self._diverged,
+            )
+            self._show()
+        if self.steps_here >= segment.steps:
+            self._ends.append(self.steps)
+        return self.segment_done
+
+    def evaluate(self) -> None:
+        """Measure every task on its fixed starts, without touching anything that training depends on."""
+        names = self.config.sequence.task_names
+        with self._clock.timing("evaluation"):
+            episodes = [
+                self.worlds.examine(task, self.method.policy_for(task), self.config.evaluation_episodes)
+                for task in range(len(names))
+            ]
+        self._evaluated_at.append(self.steps)
+        self._success.append([float(result.success.mean()) for result in episodes])
+        self._log.write(
+            "evaluation",
+            steps=self.steps,
+            success=dict(zip(names, self._success[-1], strict=True)),
+            returns={name: float(result.returns.mean()) for name, result in zip(names, episodes, strict=True)},
+        )
+        self.folder.save_curves(self.curves)
+        self._show(evaluated=True)
+
+    def checkpoint(self) -> None:
+        """Save everything if it is time: at the end of a segment, and every `checkpoint_every` evaluations."""
+        self._since_checkpoint += 1
+        if self.segment_done or self._since_checkpoint >= self.config.checkpoint_every:
+            self._save()
+
+    def return_to_checkpoint(self) -> None:
+        """Take up the segment where it was stopped, if it was: what its beginning has just done is undone."""
+        if self._midway is None or self._environment is None:
+            return
+        self._environment.load_state_dict(self._midway["environment"])
+        self._diverged = self._environment.diverged_count
+        self.method.load_state_dict(self._midway["method"])
+        self.agent.load_state_dict(self._midway["agent"])  # last: it holds the random streams
+        if not self._environment.resumes_exactly:
+            self._log.write("episodes restarted", steps=self.steps)
+            self.display.say(
+                f"{self.config.sequence.segments[self.segment].task} cannot give the state of its simulations: their "
+                "episodes start anew, so this run does not go on bit for bit."
+            )
+        self._midway = None
+
+    def report(self) -> Run:
+        """Measure the success that is left with more episodes, write metrics and policy, and return the run."""
+        names, n = self.config.sequence.task_names, self.config.final_episodes
+        with self._clock.timing("final evaluation"):
+            episodes = [self.worlds.examine(t, self.method.policy_for(t), n, FINAL_SEED) for t in range(len(names))]
+        successes = {name: int(result.success.sum()) for name, result in zip(names, episodes, strict=True)}
+        self._log.write("report", steps=self.steps, successes=successes, episodes=n)
+        self.folder.save_policy(self.agent.algorithm.policy.state_dict(), self.worlds.union, self.config)
+        self.folder.save_metrics(summary(self.config, self.folder.path, self.curves, successes, self._clock.seconds))
+        self._log.sync()
+        return Run(self.folder.path)
+
+    def _save(self) -> None:
+        with self._clock.timing("checkpoint"):
+            environment = None if self.segment_done or self._environment is None else self._environment.state_dict()
+            state = {
+                "format": FORMAT,
+                "segment": self.segment,
+                "segment_start": self.segment_start,
+                "steps_here": self.steps_here,
+                "ends": self._ends,
+                "evaluated_at": self._evaluated_at,
+                "success": self._success,
+                "environment": environment,
+                "method": self.method.state_dict(),
+                "agent": self.agent.state_dict(),
+                "log_length": self._log.sync(),
+                "seconds": self._clock.seconds,
+            }
+            save(self.folder.checkpoints, self.steps, state)
+            self.folder.save_policy(self.agent.algorithm.policy.state_dict(), self.worlds.union, self.config)
+        self._since_checkpoint = 0
+
+    def _find_again(self) -> None:
+        """Go to the newest checkpoint; a run that was stopped before its first one begins anew."""
+        for sentence in self.folder.version_changes():
+            self.display.say(sentence)
+        found = load_newest(self.folder.checkpoints)
+        self._log.cut(found.state["log_length"] if found else 0)
+        if found is None:
+            self.display.say("No checkpoint yet: the run begins anew.")
+            return
+        for path in found.damaged:
+            self.display.say(f"{path} is damaged and left aside; going on from the older {found.path.name}.")
+        state = found.state
+        if state["format"] != FORMAT:
+            raise DamagedCheckpoint(f"{found.path} has format {state['format']}, not {FORMAT}; use its own nestrl.")
+        self.segment, self.steps_here = state["segment"], state["steps_here"]
+        self.segment_start = state["segment_start"]
+        self._ends, self._evaluated_at, self._success = state["ends"], state["evaluated_at"], state["success"]
+        self._clock.add(state["seconds"])
+        if state["environment"] is not None:
+            self._midway = state
+            return
+        self.method.load_state_dict(state["method"])
+        self.agent.load_state_dict(state["agent"])
+
+    def _say_what_diverged(self) -> None:
+        """Report simulations of this segment that the physics engine had to give up; they have started anew."""
+        count = self._environment.diverged_count if self._environment else 0
+        if count > self._diverged:
+            task = self.config.sequence.segments[self.segment].task
+            self.display.say(f"{count - self._diverged} simulations of {task} diverged and were reset.")
+        self._diverged = count
+
+    def _show(self, *, evaluated: bool = False) -> None:
+        segments = self.config.sequence.segments
+        elapsed = time.monotonic() - self._clock.began
+        moment = Moment(
+            title=f"{self.config.sequence.name}, {self.config.method}, seed {self.config.seed}",
+            segment=self.segment,
+            n_segments=len(segments),
+            task=segments[self.segment].task,
+            steps=self.steps,
+            total_steps=self.curves.segments[-1][2],
+            steps_per_second=(self.steps - self._first_step) / elapsed,
+            success=dict(zip(self.config.sequence.task_names, self._success[-1], strict=True)) if self._success else {},
+            measurements=self.method.measurements(),
+            evaluated=evaluated,
+        )
+        self.display.show(moment)
+
+    def _close_environment(self) -> None:
+        if self._environment is not None:
+            self._environment.close()
+        self._environment = None
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,95 @@
+"""A trained agent, ready to act on what an environment gives."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from nestrl.agents.agent import Agent
+from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.evaluation.statistics import Interval, wilson_interval
+from nestrl.methods import make_method
+from nestrl.methods.protocol import Observations, Policy
+from nestrl.training.checkpoint import load_newest
+from nestrl.training.run_folder import RunFolder
+from nestrl.training.worlds import FINAL_SEED, Worlds
+from nestrl.updates.regulated import RegulatedAdam
+
+
+class LoadedAgent:
+    """An agent from a run's folder. It acts in the tasks of its sequence; `task_names` says which."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Read configuration, policy and what the method knows. Raises BadConfig when the folder holds no policy."""
+        folder = RunFolder(path)
+        self.config = folder.config()
+        self.task_names = self.config.sequence.task_names
+        weights, self.union = folder.policy()
+        shape = (self.union.n_tasks, self.union.feature_size)
+        rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)  # the real ones come with the weights
+        self._agent = Agent(self.config.agent, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
+        self._agent.algorithm.policy.load_state_dict(weights)
+        self._method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
+        found = load_newest(folder.checkpoints)
+        if found:
+            self._method.load_state_dict(found.state["method"])
+
+    def predict(self, obs: Any, *, task: str, deterministic: bool = True) -> tuple[np.ndarray, None]:
+        """Return (action, None) for an observation as the task's own environment gives it, single or batched.
+
+        A batch has one more leading axis (in every entry of a Dict), and so has its action. With deterministic=False
+        the action is drawn from the policy's distribution with torch's random stream.
+        Raises UnknownName for a task that is not in the sequence, BadConfig for an observation of another shape.
+        """
+        if task not in self.task_names:
+            raise UnknownName(f"the agent knows no task {task!r}.{nearest(task, self.task_names)}")
+        index = self.task_names.index(task)
+        batch, single = _as_batch(self.union.observation_spaces[index], obs)
+        policy = self._method.policy_for(index)
+        rows = self.union.observe(index, batch)
+        actions = self.union.act(index, policy.act(rows) if deterministic else self._drawn(policy, rows))
+        return (actions[0] if single else actions), None
+
+    def evaluate(self, episodes: int = 100) -> dict[str, Interval]:
+        """Return the success of each task over whole episodes from fixed starts, with Wilson's 95 % interval."""
+        worlds = Worlds(self.config.sequence, min(episodes, self.config.evaluation_episodes))
+        try:
+            results = [
+                worlds.examine(index, self._method.policy_for(index), episodes, FINAL_SEED)
+                for index in range(len(self.task_names))
+            ]
+        finally:
+            worlds.close()
+        rates = [wilson_interval(int(result.success.sum()), episodes) for result in results]
+        return dict(zip(self.task_names, rates, strict=True))
+
+    def _drawn(self, policy: Policy, rows: Observations) -> np.ndarray:
+        with torch.no_grad():
+            actions = policy.output(torch.as_tensor(rows)).sample()
+        squashed: bool = self._agent.algorithm.policy.squash_output  # SAC: the distribution is that before tanh
+        return (actions.tanh() if squashed else actions).numpy()
+
+
+def load(path: str | Path) -> LoadedAgent:
+    """Return the agent that a run has trained so far."""
+    return LoadedAgent(path)
+
+
+def _as_batch(space: gymnasium.Space[Any], obs: Any) -> tuple[Any, bool]:
+    """Return the observation with a batch axis, and whether it had none. Raises BadConfig if it does not fit."""
+    if isinstance(obs, Mapping):
+        expected = dict(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else {}
+        if obs.keys() != expected.keys():
+            raise BadConfig(f"the observation has entries {sorted(obs)}; the task's space is {space}.")
+        parts = {key: _as_batch(part, obs[key]) for key, part in expected.items()}
+        return {key: part for key, (part, _) in parts.items()}, all(single for _, single in parts.values())
+    array = np.asarray(obs)
+    if space.shape is None or array.shape[array.ndim - len(space.shape) :] != space.shape:
+        raise BadConfig(f"the observation has shape {array.shape}; the task's space is {space}, one or a batch of it.")
+    if array.ndim - len(space.shape) > 1:
+        raise BadConfig(f"the observation has shape {array.shape}; give one or a batch of {space.shape}.")
+    single = array.ndim == len(space.shape)
+    return (array[None] if single else array), single

@@ -1,0 +1,121 @@
+"""Reference curves: how well each task is learned from scratch, stored once and used by every run they fit.
+
+A curve fits a run when environment, arguments, steps, learner and the versions that physics and
+learning depend on are the same. `nestrl reference` makes them (nestrl/training/from_scratch.py).
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nestrl.agents.agent import AgentConfig
+from nestrl.errors import BadConfig
+from nestrl.evaluation.retention import SuccessCurves
+from nestrl.tasks.sequence import TaskSequence
+from nestrl.training.config import RunConfig
+from nestrl.training.run_folder import versions
+from nestrl.training.writing import one_clear_error, write_json
+
+Curve = tuple[NDArray[np.floating | np.integer], NDArray[np.float64]]
+"""Steps (n,) and success (n,) in 0..1."""
+
+
+def references_folder() -> Path:
+    """Return $NESTRL_REFERENCES, or results/references of the clone that nestrl runs from, or the user's cache."""
+    if "NESTRL_REFERENCES" in os.environ:
+        return Path(os.environ["NESTRL_REFERENCES"])
+    clone = Path(__file__).parents[2]
+    if (clone / "pyproject.toml").is_file():
+        return clone / "results" / "references"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nestrl" / "references"
+
+
+def find_references(config: RunConfig) -> dict[str, Curve]:
+    """Return by task name the mean curve over all seeds stored; tasks without any are missing.
+
+    The curves are read at the places where the run itself evaluates, so that both areas are measured alike.
+    """
+    found: dict[str, Curve] = {}
+    for name in config.sequence.task_names:
+        curves = stored_curves(reference_path(config, name))
+        if curves:
+            last = max(steps[-1] for steps, _ in curves.values())  # whole rollouts: a little more than planned
+            places = np.linspace(0, last, config.evaluations_per_segment + 1)
+            found[name] = (places, np.mean([np.interp(places, *curve) for curve in curves.values()], axis=0))
+    return found
+
+
+def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
+    """Return what a curve must have been made with to fit `task_name` in this run, as JSON values."""
+    task = config.sequence.tasks[config.sequence.task_index(task_name)]
+    here = versions()
+    return {
+        "environment": task.env_id,
+        "arguments": dict(task.env_kwargs),
+        "evaluation_arguments": dict(task.evaluation_kwargs),
+        "success_threshold": task.success_threshold,
+        "steps": reference_steps(config.sequence, task_name),
+        "agent": _plain(config.agent),
+        "versions": {name: here[name] for name in ("mujoco", "torch", "stable-baselines3")},
+    }
+
+
+def reference_steps(sequence: TaskSequence, task_name: str) -> int:
+    """Return how long a curve must be: the task's longest segment."""
+    return max((segment.steps for segment in sequence.segments if segment.task == task_name), default=0)
+
+
+def reference_path(config: RunConfig, task_name: str) -> Path:
+    """Return the file for a task of this run; it need not exist."""
+    key = reference_key(config, task_name)
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    name = re.sub(r"[^A-Za-z0-9]+", "-", key["environment"].rpartition("/")[2]).strip("-")
+    return references_folder() / f"{name}-{digest}.json"
+
+
+def stored_curves(path: Path) -> dict[int, Curve]:
+    """Return the curves in a file by seed; none if it does not exist. Raises BadConfig for a damaged file."""
+    if not path.is_file():
+        return {}
+    try:
+        curves: Mapping[str, Any] = json.loads(path.read_text())["curves"]
+        return {int(s): (np.array(c["steps"], np.int64), np.array(c["success"], float)) for s, c in curves.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadConfig(f"{path} is damaged ({error}); delete it and make it again with `nestrl reference`.") from error
+
+
+def store_curve(config: RunConfig, task_name: str, curves: SuccessCurves) -> Path:
+    """Add the curve of one run from scratch, under its seed, to the task's file; return the file."""
+    path = reference_path(config, task_name)
+    all_curves = stored_curves(path) | {config.seed: (curves.steps, curves.success[:, 0])}
+    content = {
+        "key": reference_key(config, task_name),
+        "curves": {
+            str(seed): {"steps": steps.tolist(), "success": success.tolist()}
+            for seed, (steps, success) in sorted(all_curves.items())
+        },
+    }
+    with one_clear_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, content)
+    return path
+
+
+def how_to_make(missing: Sequence[str], run_folder: Path) -> str:
+    """Return the sentence that says which references are missing and how to get them."""
+    return (
+        f"Forward transfer needs reference curves of {', '.join(missing)}, trained from scratch; make them with: "
+        f"nestrl reference {run_folder} --seeds 0 1 2"
+    )
+
+
+def _plain(agent: AgentConfig) -> Any:
+    return json.loads(json.dumps(dataclasses.asdict(agent)))

@@ -1,0 +1,84 @@
+"""What came of a run: its curves, retention matrix and metrics, read from its folder."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nestrl.evaluation.retention import DEFINITIONS, Floats, Metrics, SuccessCurves, metrics, retention_matrix
+from nestrl.evaluation.statistics import Interval, wilson_interval
+from nestrl.training.config import RunConfig
+from nestrl.training.loaded import load
+from nestrl.training.references import find_references, how_to_make
+from nestrl.training.run_folder import RunFolder
+
+
+class Run:
+    """A run as it stands on disk; an unfinished one has curves, and gives its metrics when it is finished."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Read the run in a folder. Raises BadConfig when it is none."""
+        self.folder = RunFolder(path)
+        self.path = self.folder.path
+        self.config: RunConfig = self.folder.config()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @cached_property
+    def curves(self) -> SuccessCurves:
+        """Success of every task at every evaluation."""
+        return self.folder.curves()
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks, in the order of the columns of `retention`."""
+        return self.curves.task_names
+
+    @property
+    def retention(self) -> Floats:
+        """R (n_segments, n_tasks): success on task j after segment i, in 0..1; NaN for segments not finished."""
+        return retention_matrix(self.curves)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics as DEFINITIONS says. Raises BadConfig if the run is not finished.
+
+        Forward transfer is None where reference curves are missing; `nestrl reference` makes them.
+        """
+        return metrics(self.curves, find_references(self.config))
+
+    @property
+    def final_success(self) -> dict[str, Interval]:
+        """Success of each task at the end, with Wilson's 95 % interval, on starts that the curves did not use."""
+        return {
+            task: wilson_interval(result["successes"], result["episodes"])
+            for task, result in self.folder.summary()["final_success"].items()
+        }
+
+    def evaluate(self, episodes: int = 100) -> dict[str, Interval]:
+        """Evaluate the policy as it was saved last; return the success of each task with Wilson's 95 % interval."""
+        return load(self.path).evaluate(episodes)
+
+
+def summary(
+    config: RunConfig, folder: Path, curves: SuccessCurves, successes: Mapping[str, int], seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the content of metrics.json: `successes` of config.final_episodes a task, `seconds` by activity."""
+    references = find_references(config)
+    missing = [name for name in curves.task_names if name not in references]
+    spent = sum(seconds.values())
+    return {
+        "metrics": asdict(metrics(curves, references)),
+        "definitions": DEFINITIONS,
+        "missing_references": how_to_make(missing, folder) if missing else None,
+        "tasks": curves.task_names,
+        "retention": retention_matrix(curves).tolist(),
+        "final_success": {
+            task: {"successes": count, "episodes": config.final_episodes} for task, count in successes.items()
+        },
+        "seconds": {activity: round(amount, 2) for activity, amount in seconds.items()},
+        "share_of_evaluation": round(seconds["evaluation"] / spent, 4),
+        "steps_per_second": round(int(curves.steps[-1]) / spent, 1),
+    }

@@ -1,0 +1,177 @@
+"""The folder of a run: what stands where, written so that a kill at any moment leaves it readable.
+
+config.json        everything that determines the result
+versions.json      of Python and the packages that the numbers depend on, and the commit when run from a clone
+command.txt        the command that began the run
+log.jsonl          all that was logged, one JSON object a line
+curves.json        success of every task at every evaluation: all metrics come from here
+metrics.json       retention matrix, metrics with their definitions, final success, where the time went
+policy.safetensors the policy's weights, and policy.json what is needed to use them
+checkpoints/       the last two, each enough to go on exactly
+"""
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from nestrl.errors import BadConfig, RunExists
+from nestrl.evaluation.retention import SuccessCurves
+from nestrl.tasks.union import UnionSpace
+from nestrl.training.config import RunConfig, import_modules
+from nestrl.training.writing import one_clear_error, write_file, write_json
+
+PACKAGES = ("nestrl", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines3")
+
+
+class RunFolder:
+    """One run's folder: reads and writes its files, and knows nothing of what they mean."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """The log's path."""
+        return self.path / "log.jsonl"
+
+    def require_free(self) -> None:
+        """Raise RunExists if there is something already."""
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunExists(
+                f"{self.path} exists already and is never overwritten; go on with it by `nestrl resume {self.path}`, "
+                "or choose another place with --folder."
+            )
+
+    def create(self, config: RunConfig) -> None:
+        """Make the folder with what is known before the first step."""
+        self.require_free()
+        with one_clear_error(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "versions.json", versions())
+        write_file(self.path / "command.txt", (shlex.join(sys.argv) + "\n").encode())
+        write_file(self.path / "config.json", config.to_json().encode())  # last: a folder with it is a run
+
+    def config(self) -> RunConfig:
+        """Return the configuration, after importing the modules that it names."""
+        path = self.path / "config.json"
+        if not path.is_file():
+            raise BadConfig(f"{self.path} is not a run folder (no config.json); give one that `nestrl train` made.")
+        config = RunConfig.from_json(path.read_text(), str(path))
+        import_modules(config.imports)
+        return config
+
+    def versions_then(self) -> dict[str, str | None]:
+        """Return the versions with which the run began."""
+        return self._read("versions.json")
+
+    def version_changes(self) -> list[str]:
+        """Return what has another version now than when the run began, one sentence each."""
+        then = self.versions_then()
+        return [
+            f"this run began with {name} {then[name]}, here is {now}: it will not go on bit for bit"
+            for name, now in versions().items()
+            if name != "git" and then.get(name, now) != now
+        ]
+
+    def save_curves(self, curves: SuccessCurves) -> None:
+        """Write the success curves."""
+        content = {
+            "tasks": curves.task_names,
+            "steps": curves.steps.tolist(),
+            "success": curves.success.tolist(),
+            "segments": curves.segments,
+            "revisits_are_new": curves.revisits_are_new,
+        }
+        write_json(self.path / "curves.json", content)
+
+    def curves(self) -> SuccessCurves:
+        """Return the success curves; raises BadConfig when there are none yet or the file is damaged."""
+        content = self._read("curves.json")
+        try:
+            return SuccessCurves(
+                np.array(content["success"], float).reshape(-1, len(content["tasks"])),
+                np.array(content["steps"], np.int64),
+                tuple(content["tasks"]),
+                tuple(tuple(segment) for segment in content["segments"]),
+                content["revisits_are_new"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged("curves.json", error) from error
+
+    def save_metrics(self, content: Mapping[str, Any]) -> None:
+        """Write metrics.json."""
+        write_json(self.path / "metrics.json", content)
+
+    def summary(self) -> dict[str, Any]:
+        """Return metrics.json as it is."""
+        return self._read("metrics.json")
+
+    def save_policy(self, weights: Mapping[str, Tensor], union: UnionSpace, config: RunConfig) -> None:
+        """Write the policy in files that run no code when they are loaded."""
+        content = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        write_file(self.path / "policy.safetensors", safetensors.torch.save(content))
+        description = {
+            "tasks": config.sequence.task_names,
+            "space": union.to_dict(),
+            "layout": union.layout().splitlines(),
+            "versions": versions(),
+        }
+        write_json(self.path / "policy.json", description)
+
+    def policy(self) -> tuple[dict[str, Tensor], UnionSpace]:
+        """Return the policy's weights and the space it acts in; raises BadConfig when they are missing or damaged."""
+        space = self._read("policy.json")["space"]
+        try:
+            return safetensors.torch.load_file(self.path / "policy.safetensors"), UnionSpace.from_dict(space)
+        except (OSError, KeyError, safetensors.SafetensorError) as error:
+            raise self._damaged("policy.safetensors", error) from error
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError as error:
+            raise BadConfig(f"{path} is not there yet; train, or go on with `nestrl resume {self.path}`.") from error
+        except ValueError as error:
+            raise self._damaged(name, error) from error
+        return content
+
+    def _damaged(self, name: str, error: Exception) -> BadConfig:
+        return BadConfig(f"{self.path / name} is damaged ({error}); `nestrl resume {self.path}` writes it anew.")
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions that results depend on; `git` is the commit when nestrl runs from a clone, else None."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found | {"git": _commit(Path(__file__).parents[2])}
+
+
+def _commit(clone: Path) -> str | None:
+    if not (clone / ".git").exists():
+        return None
+    command = ["git", "-C", str(clone), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,70 @@
+"""What `nestrl.train` and the command line's `train` and `resume` do: choose, configure, run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nestrl.agents.agent import AgentConfig
+from nestrl.errors import BadConfig
+from nestrl.methods import find_method
+from nestrl.tasks.named import sequence as find_sequence
+from nestrl.tasks.sequence import TaskSequence
+from nestrl.training.config import RunConfig, import_modules
+from nestrl.training.display import Display, display_for_here
+from nestrl.training.result import Run
+from nestrl.training.run_folder import RunFolder
+from nestrl.training.trainer import run
+
+
+def train(
+    sequence: str | Path | TaskSequence,
+    method: str = "finetune",
+    *,
+    seed: int = 0,
+    steps_scale: float = 1.0,
+    agent: AgentConfig | None = None,
+    options: Mapping[str, Any] | None = None,
+    imports: Sequence[str] = (),
+    folder: str | Path | None = None,
+    display: Display | None = None,
+) -> Run:
+    """Train an agent through a sequence of tasks; return the run, whose files stand in its folder.
+
+    sequence: a name of `nestrl list sequences`, a YAML file, or a TaskSequence.
+    method: how skills are kept, a name of `nestrl list methods` or "package.module:Class".
+    steps_scale: every segment is this many times as long.
+    options: as of the command line's --set, for example {"method.drift_limit": 0.05, "evaluation_episodes": 32}.
+    imports: modules that register environments, sequences or methods; a resumed run imports them again.
+    folder: where the run goes, by default runs/<sequence>-<method>-s<seed>; raises RunExists if it is not free.
+    display: what shows it meanwhile; by default a panel in a terminal, lines elsewhere.
+    """
+    config = configure(
+        sequence, method, seed=seed, steps_scale=steps_scale, agent=agent, options=options, imports=imports
+    )
+    return run(config, folder or config.default_folder, display=display or display_for_here())
+
+
+def configure(
+    sequence: str | Path | TaskSequence,
+    method: str = "finetune",
+    *,
+    seed: int = 0,
+    steps_scale: float = 1.0,
+    agent: AgentConfig | None = None,
+    options: Mapping[str, Any] | None = None,
+    imports: Sequence[str] = (),
+) -> RunConfig:
+    """Return the configuration that `train` would run, checked. Raises UnknownName or BadConfig."""
+    import_modules(imports)
+    chosen = sequence if isinstance(sequence, TaskSequence) else find_sequence(str(sequence))
+    if not steps_scale > 0:
+        raise BadConfig(f"steps_scale is {steps_scale}; it must be above 0.")
+    if steps_scale != 1.0:
+        chosen = chosen.with_steps(steps_scale)
+    config = RunConfig(chosen, method, agent=agent or AgentConfig(), seed=seed, imports=tuple(imports))
+    return config.with_options(dict(options or {}).items(), find_method(method).options)
+
+
+def resume(folder: str | Path, *, display: Display | None = None) -> Run:
+    """Go on with a run that was stopped, from its newest checkpoint, exactly as if it had never been."""
+    return run(RunFolder(folder).config(), folder, resume=True, display=display or display_for_here())

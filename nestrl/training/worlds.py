@@ -1,0 +1,53 @@
+"""The environments of a run: where it trains, where it is examined, and the space that its tasks share."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nestrl.agents.environments import make_environment
+from nestrl.agents.normalization import normalizer_rows
+from nestrl.agents.vec_env import TaskVecEnv
+from nestrl.errors import EnvironmentFault, NestrlError
+from nestrl.evaluation.rollouts import Episodes, evaluate
+from nestrl.methods.protocol import Policy
+from nestrl.tasks.sequence import TaskSequence
+from nestrl.tasks.union import UnionSpace
+
+EVALUATION_SEED = 2**30 + 2**16  # the agent seeds its simulations from below 2**30: no start is ever trained on
+FINAL_SEED = 2**30 + 2**20  # the final evaluation's starts are not those that the curves were measured on
+
+
+class Worlds:
+    """The environments of a sequence. Those for evaluation live as long as this; close it."""
+
+    def __init__(self, sequence: TaskSequence, simulations: int) -> None:
+        """`simulations` is the number of episodes that are evaluated side by side."""
+        self._tasks = sequence.tasks
+        self._examined = [make_environment(task, simulations, evaluation=True) for task in self._tasks]
+        self.union = UnionSpace(
+            [environment.single_observation_space for environment in self._examined],
+            [environment.single_action_space for environment in self._examined],
+        )
+
+    def training(self, task_index: int, simulations: int) -> TaskVecEnv:
+        """Return new simulations of a task to train in, not yet seeded."""
+        task = self._tasks[task_index]
+        return TaskVecEnv(make_environment(task, simulations), self.union, task_index, task.success_threshold)
+
+    def examine(self, task_index: int, policy: Policy, episodes: int, seed: int = EVALUATION_SEED) -> Episodes:
+        """Return `episodes` whole episodes of a task from fixed starts seed, seed + 1, ...; draws nothing random."""
+        task, environment = self._tasks[task_index], self._examined[task_index]
+        try:
+            return evaluate(policy, environment, self.union, task_index, seed, episodes, task.success_threshold)
+        except NestrlError:
+            raise
+        except Exception as error:
+            raise EnvironmentFault(f"{task.env_id} raised in evaluation: {type(error).__name__}: {error}.") from error
+
+    def normalizer_rows(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and scale (n_tasks, D) of the observations of every task, declared or measured."""
+        return normalizer_rows(self._examined, self.union)
+
+    def close(self) -> None:
+        """Free all simulations."""
+        for environment in self._examined:
+            environment.close()

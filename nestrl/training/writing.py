@@ -1,0 +1,102 @@
+"""Writing that survives a kill, a power cut and a full disk: the old content or the new, never a half."""
+
+import fcntl
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from nestrl.errors import NestrlError, RunExists
+
+
+def write_file(path: Path, content: bytes | memoryview) -> None:
+    """Replace the content of `path` in one instant, or raise NestrlError (disk full, no permission) and leave it."""
+    part = path.with_name(path.name + ".part")
+    with one_clear_error(path):
+        try:
+            with open(part, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)  # gives the space back
+            raise
+        _sync_folder(path.parent)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write readable JSON as `write_file` does; NaN and infinity become null."""
+    write_file(path, (json.dumps(_finite(content), indent=2) + "\n").encode())
+
+
+@contextmanager
+def one_clear_error(path: Path) -> Iterator[None]:
+    """Turn an OSError into one sentence that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise NestrlError(
+            f"could not write {path}: {error.strerror or error}. What was saved before is untouched; "
+            "mend the cause (free some space, for example), then continue with `nestrl resume`."
+        ) from error
+
+
+class Log:
+    """log.jsonl: one JSON object a line, only ever appended, and by one process at a time.
+
+    It holds nothing that depends on the clock, so a resumed run's log equals that of a run never stopped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with one_clear_error(path):
+            self._file = open(path, "ab")  # noqa: SIM115  (closed by close)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise RunExists(f"{path.parent} is being written by another process; wait for it or stop it.") from error
+
+    def write(self, event: str, **values: Any) -> None:
+        """Append one line."""
+        with one_clear_error(self.path):
+            self._file.write((json.dumps(_finite({"event": event} | values)) + "\n").encode())
+            self._file.flush()
+
+    def sync(self) -> int:
+        """Bring everything to the disk and return the length in bytes."""
+        with one_clear_error(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def cut(self, length: int) -> None:
+        """Forget what was written after a checkpoint: keep the first `length` bytes."""
+        with one_clear_error(self.path):
+            self._file.truncate(min(length, self.path.stat().st_size))
+            self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        """Close the file and let others write; on a full disk the last lines are lost, and resume writes them again."""
+        with suppress(OSError):
+            self._file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,35 @@
+"""Where the normaliser's constants come from."""
+
+import numpy as np
+
+from nestrl.agents.environments import make_environment
+from nestrl.agents.normalization import SMALLEST_SCALE, normalizer_rows
+from nestrl.tasks.sequence import Task
+from nestrl.tasks.union import UnionSpace
+
+
+def rows(*env_ids: str) -> tuple[np.ndarray, np.ndarray]:
+    environments = [make_environment(Task(env_id, env_id), 4) for env_id in env_ids]
+    observations = [environment.single_observation_space for environment in environments]
+    union = UnionSpace(observations, [environment.single_action_space for environment in environments])
+    return normalizer_rows(environments, union)
+
+
+def test_foreign_environments_are_measured() -> None:
+    mean, scale = rows("Pendulum-v1", "CartPole-v1")
+    assert mean.shape == scale.shape == (2, 4)
+    assert (mean[0, 3], scale[0, 3]) == (0, 1)  # Pendulum observes three numbers
+    assert 0.5 < scale[0, 0] < 1.0  # a cosine
+    assert (scale >= SMALLEST_SCALE).all()
+
+
+def test_measuring_twice_gives_the_same() -> None:
+    for one, two in zip(rows("Reacher-v5"), rows("Reacher-v5"), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_declared_scales_are_taken_at_their_word() -> None:
+    environment = make_environment(Task("reach", "nestrl_envs:nestrl/RoverReach-v0"), 2)
+    mean, scale = rows("nestrl_envs:nestrl/RoverReach-v0")
+    np.testing.assert_array_equal(scale[0], environment.observation_scale)
+    assert not mean.any()

@@ -1,0 +1,202 @@
+"""Environments that are fit, and tiny ones with one fault each: the finding names the fault."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from nestrl.errors import EnvironmentFault, UnknownName
+from nestrl.evaluation.fitness import Finding, check_environment
+
+
+class Point(gym.Env[np.ndarray, np.ndarray]):
+    """A point on a line that should end near 0; fit, and the parent of the broken ones."""
+
+    observation_space = gym.spaces.Box(-10, 10, (2,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.place, self.speed = self.np_random.uniform(2, 3, size=2)
+        return self.observe(), {}
+
+    def observe(self) -> np.ndarray:
+        return np.array([self.place, self.speed], np.float32)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.speed = float(np.clip(self.speed + 0.1 * action[0], -1, 1))
+        self.place = float(np.clip(self.place + 0.1 * self.speed, -10, 10))
+        return self.observe(), -abs(self.place), False, False, {"is_success": abs(self.place) < 0.005}
+
+
+class OwnRandomness(Point):
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict]:
+        super().reset(**kwargs)
+        self.place = float(np.random.uniform(2, 3))
+        return self.observe(), {}
+
+
+class SlipperyRandomness(Point):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return super().step(action + np.random.uniform(size=1))
+
+
+class Remembers(Point):
+    steps = 0
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.steps += 1
+        return super().step(action / self.steps)
+
+
+class OneStart(Point):
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict]:
+        super().reset(**kwargs)
+        self.place, self.speed = 2.0, 0.0
+        return self.observe(), {}
+
+
+class NoSuccess(Point):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return (*super().step(action)[:4], {})
+
+
+class NanReward(Point):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        observation, _, *rest = super().step(action)
+        return observation, float("nan"), *rest
+
+
+class NanObservation(Point):
+    def observe(self) -> np.ndarray:
+        return np.array([self.place, np.nan if self.place > 4 else self.speed], np.float32)
+
+
+class Millimetres(Point):
+    observation_space = gym.spaces.Box(-1e4, 1e4, (2,), np.float32)
+
+    def observe(self) -> np.ndarray:
+        return np.array([1000 * self.place, self.speed], np.float32)
+
+
+class Constant(Point):
+    def observe(self) -> np.ndarray:
+        return np.array([self.place, 1], np.float32)
+
+
+class WrongShape(Point):
+    def observe(self) -> np.ndarray:
+        return np.zeros(3, np.float32)
+
+
+class Breaks(Point):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        if self.place > 5:
+            raise ValueError("the motor is gone")
+        return super().step(action)
+
+
+class EndsByItself(Point):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        observation, reward, _, truncated, info = super().step(action)
+        return observation, reward, self.place > 5, truncated, info
+
+
+class Easy(Point):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return (*super().step(action)[:4], {"success": True})
+
+
+class TupleSpace(Point):
+    observation_space = gym.spaces.Tuple([Point.observation_space, Point.observation_space])  # type: ignore[assignment]
+
+    def observe(self) -> Any:
+        return super().observe(), super().observe()
+
+
+class CannotBeMade(Point):
+    def __init__(self) -> None:
+        raise OSError("no robot at /dev/ttyUSB0")
+
+
+@pytest.fixture
+def check(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Register a class for one test and check it."""
+    ids: list[str] = []
+
+    def register_and_check(environment: type[Point], limit: int | None = 200) -> list[Finding]:
+        ids.append(f"fitness/{environment.__name__}-v0")
+        gym.register(ids[-1], entry_point=environment, max_episode_steps=limit)
+        return check_environment(ids[-1])
+
+    yield register_and_check
+    for name in ids:
+        del gym.registry[name]
+
+
+def having(findings: list[Finding], level: str) -> str:
+    return "\n".join(f"{finding.what} -> {finding.remedy}" for finding in findings if finding.level == level)
+
+
+def test_a_fit_environment_has_only_ok(check: Any) -> None:
+    findings = check(Point)
+    assert {finding.level for finding in findings} == {"ok"}, findings
+    assert any("steps/s" in finding.what for finding in findings)
+
+
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "Reacher-v5"])
+def test_gymnasium_environments_lack_only_a_success_signal(env_id: str) -> None:
+    findings = check_environment(env_id)
+    assert not having(findings, "error")
+    warnings = [finding for finding in findings if finding.level == "warn" and "steps/s" not in finding.what]
+    assert ["nothing tells whether" in finding.what for finding in warnings] == [True]
+    assert "success_threshold" in warnings[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("environment", "level", "what"),
+    [
+        (OwnRandomness, "error", "same seed gave different starts"),
+        (SlipperyRandomness, "error", "same seed and actions gave different episodes"),
+        (Remembers, "error", "depends on the one before"),
+        (OneStart, "warn", "every seed gives the same start"),
+        (NoSuccess, "warn", "nothing tells whether an episode succeeded"),
+        (NanReward, "error", "a reward was NaN"),
+        (NanObservation, "error", "NaN or infinite at index 1"),
+        (Millimetres, "warn", "exceeds 1000 at index 0"),
+        (Constant, "warn", "never changes at index 1"),
+        (WrongShape, "error", "checker"),
+        (Breaks, "error", "the motor is gone"),
+        (Easy, "warn", "random actions succeed in 100%"),
+        (TupleSpace, "error", "Tuple"),
+    ],
+)
+def test_a_fault_is_named(check: Any, environment: type[Point], level: str, what: str) -> None:
+    findings = check(environment)
+    assert what in having(findings, level), findings
+    assert all(finding.remedy for finding in findings if finding.level != "ok")
+
+
+def test_endless_episodes(check: Any) -> None:
+    assert "no episode ended" in having(check(Point, limit=None), "error")
+
+
+def test_episodes_without_a_time_limit(check: Any) -> None:
+    assert "no time limit" in having(check(EndsByItself, limit=None), "warn")
+
+
+def test_an_unknown_id_gets_the_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"Pendulum-v1"):
+        check_environment("Pendulun-v1")
+
+
+def test_an_unknown_package_is_named() -> None:
+    with pytest.raises(UnknownName, match="no_such_package"):
+        check_environment("no_such_package:Arm-v0")
+
+
+def test_an_environment_that_cannot_be_made(check: Any) -> None:
+    with pytest.raises(EnvironmentFault, match="no robot at"):
+        check(CannotBeMade)

@@ -1,0 +1,86 @@
+"""Whole episodes from fixed starts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nestrl.agents.environments import make_environment
+from nestrl.errors import EnvironmentFault
+from nestrl.evaluation import rollouts
+from nestrl.evaluation.rollouts import Episodes, evaluate
+from nestrl.tasks.sequence import Task
+from nestrl.tasks.union import UnionSpace
+
+REACH = "nestrl_envs:nestrl/RoverReach-v0"
+
+
+class Constant:
+    """Always does the same."""
+
+    def __init__(self, action: Any) -> None:
+        self.action = action
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        return np.tile(self.action, (len(observations), 1))
+
+
+def played(env_id: str, n: int, action: Any = (0.02,), seed: int = 5, **options: Any) -> Episodes:
+    environment = make_environment(Task("any", env_id), n)
+    union = UnionSpace([environment.single_observation_space], [environment.single_action_space])
+    return evaluate(Constant(np.resize(action, union.action_space.shape)), environment, union, 0, seed, **options)
+
+
+@pytest.mark.parametrize("env_id", ["InvertedPendulum-v5", REACH])
+def test_an_episode_depends_on_its_seed_alone(env_id: str) -> None:
+    together = played(env_id, 6)
+    in_rounds = played(env_id, 2, episodes=6)
+    np.testing.assert_array_equal(together.returns, in_rounds.returns)
+    np.testing.assert_array_equal(together.lengths, in_rounds.lengths)
+    assert len(set(together.returns.tolist())) > 1
+
+
+def test_the_last_round_may_be_short() -> None:
+    five, six = played(REACH, 4, episodes=5), played(REACH, 3, episodes=6)
+    np.testing.assert_array_equal(five.returns, six.returns[:5])
+
+
+def test_only_the_first_episode_counts() -> None:
+    episodes = played("InvertedPendulum-v5", 4)  # falls over long before the horizon, after different times
+    np.testing.assert_array_equal(episodes.returns, episodes.lengths - 1)  # 1 a step, 0 in the step it falls
+
+
+def test_threshold_decides_success() -> None:
+    returns = played("Pendulum-v1", 4).returns
+    middle = float(np.median(returns))
+    np.testing.assert_array_equal(played("Pendulum-v1", 4, success_threshold=middle).success, returns >= middle)
+
+
+def test_no_global_random_number_is_drawn() -> None:
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    played("Pendulum-v1", 2)
+    assert torch.equal(torch_before, torch.get_rng_state())
+    np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])
+
+
+def test_simulations_are_all_awake_afterwards() -> None:
+    environment = make_environment(Task("reach", REACH), 3)
+    union = UnionSpace([environment.single_observation_space], [environment.single_action_space])
+    evaluate(Constant(np.zeros(6)), environment, union, 0, seed=0)
+    assert environment.active.all()
+
+
+def test_an_environment_that_raises_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def burn(self: Any, action: Any) -> None:
+        raise RuntimeError("the motor is on fire")
+
+    monkeypatch.setattr("gymnasium.envs.classic_control.pendulum.PendulumEnv.step", burn)
+    with pytest.raises(EnvironmentFault, match="Pendulum-v1 raised in step: RuntimeError: the motor is on fire"):
+        played("Pendulum-v1", 2)
+
+
+def test_an_endless_episode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollouts, "LONGEST_EPISODE", 20)
+    with pytest.raises(EnvironmentFault, match=r"within 20 steps.*max_episode_steps"):
+        played("Pendulum-v1", 2)

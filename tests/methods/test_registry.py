@@ -1,0 +1,101 @@
+import sys
+from dataclasses import dataclass, is_dataclass
+from types import ModuleType
+
+import pytest
+
+from nestrl.errors import BadConfig, UnknownName
+from nestrl.methods import METHODS, find_method, make_method, make_options
+from nestrl.methods.cloning import Cloning, CloningOptions
+from nestrl.methods.finetune import Finetune
+from nestrl.methods.protocol import Method
+
+from .fake_learner import FakeLearner, live
+
+
+@dataclass(frozen=True)
+class ForeignOptions:
+    strength: float = 1.0
+
+
+class Foreign(Finetune):
+    """A method from another package."""
+
+    def __init__(self, options: ForeignOptions, learner, seed: int) -> None:
+        self.options, self._learner = options, learner
+
+
+class Undeclared(Finetune):
+    def __init__(self, options, learner, seed):
+        pass
+
+
+@pytest.fixture
+def foreign_package(monkeypatch):
+    module = ModuleType("foreign_package")
+    module.Foreign, module.Undeclared = Foreign, Undeclared
+    monkeypatch.setitem(sys.modules, "foreign_package", module)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_keeps_the_protocol(name):
+    learner = FakeLearner()
+    method = make_method(name, {}, learner, seed=0)
+    live(method, learner, [0, 1, 0], steps=2)
+    method.load_state_dict(method.state_dict())
+    assert isinstance(method.measurements(), dict)
+    assert method.policy_for(0).act(learner.observations(0, 5).numpy()).shape == (5, 2)
+    missing = [call for call in vars(Method) if not call.startswith("_") and not callable(getattr(method, call))]
+    assert not missing
+
+
+@pytest.mark.parametrize("entry", METHODS.values(), ids=METHODS)
+def test_every_entry_has_frozen_options_with_defaults_and_a_line(entry):
+    assert is_dataclass(entry.options)
+    assert entry.options.__dataclass_params__.frozen
+    assert entry.options() == entry.options()
+    assert "\n" not in entry.summary
+
+
+def test_options_reach_the_method():
+    assert make_options("cloning", {"samples": 64}) == CloningOptions(samples=64)
+    assert isinstance(make_method("cloning", {"weight": 0.5}, FakeLearner(), 0), Cloning)
+
+
+def test_foreign_method_needs_no_registration(foreign_package):
+    entry = find_method("foreign_package:Foreign")
+    assert (entry.options, entry.summary) == (ForeignOptions, "A method from another package.")
+    assert make_method("foreign_package:Foreign", {"strength": 2.0}, FakeLearner(), 0).options.strength == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("clonign", "'cloning'"),
+        ("no_such_package:Method", "no_such_package"),
+        ("foreign_package:Missing", "Missing"),
+        (":Method", "cannot import"),
+    ],
+)
+def test_unknown_methods_are_answered_with_advice(foreign_package, name, message):
+    with pytest.raises(UnknownName, match=message):
+        find_method(name)
+
+
+def test_foreign_method_without_declared_options_is_refused(foreign_package):
+    with pytest.raises(BadConfig, match="annotates"):
+        find_method("foreign_package:Undeclared")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [("cloning", {"drift_limt": 0.1}, "'drift_limit'"), ("finetune", {"weight": 1.0}, "has none")],
+)
+def test_unknown_options_are_answered_with_advice(name, options, message):
+    with pytest.raises(UnknownName, match=message):
+        make_options(name, options)
+
+
+def test_values_of_a_wrong_type_are_refused():
+    with pytest.raises(BadConfig, match="do not fit"):
+        make_options("cloning", {"samples": "many"})

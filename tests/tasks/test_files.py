@@ -1,0 +1,71 @@
+"""YAML sequences: what is read, and errors that name file, line, key and remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from nestrl.errors import BadConfig
+from nestrl.tasks.files import read_sequence
+from nestrl.tasks.named import sequence
+from nestrl.tasks.sequence import Segment, Task
+
+GOOD = """
+name: arms
+tasks:
+  - {name: a, env: Reacher-v5, success_threshold: -5}
+  - name: b
+    env: "mine:Arm-v0"
+    kwargs: {payload: 0.5, noise: {joint: [1, 2]}}
+segments:
+  - {task: b, steps: 300}
+  - {task: a, steps: 200}
+revisits_are_new: true
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "my.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    arms = sequence(written(tmp_path, GOOD))
+    assert arms.tasks[0] == Task("a", "Reacher-v5", {}, -5)
+    assert arms.tasks[1] == Task("b", "mine:Arm-v0", {"payload": 0.5, "noise": {"joint": [1, 2]}})
+    assert arms.segments == (Segment("b", 300), Segment("a", 200))
+    assert arms.revisits_are_new
+
+
+def test_steps_for_all_tasks_and_name_from_the_file(tmp_path: Path) -> None:
+    short = read_sequence(written(tmp_path, "steps: 50\ntasks:\n- {name: a, env: A-v0}\n- {name: b, env: B-v0}\n"))
+    assert short.name == "my"
+    assert short.segments == (Segment("a", 50), Segment("b", 50))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("success_threshold", "succes_threshold"), "line 4.*Did you mean 'success_threshold'"),
+        (GOOD.replace("steps: 300", "steps: many"), "line 9: 'steps' is 'many', but must be a whole number"),
+        (GOOD.replace("steps: 300", "steps: true"), "line 9: 'steps' is True"),
+        (GOOD.replace("task: b, steps: 300", "task: b"), "line 9: .* has no 'steps'; add it"),
+        (GOOD.replace("task: b", "task: c"), "my.yaml: Segment 1.*'c'.*among"),
+        (GOOD.replace("steps: 200", "steps: 0"), "0 steps"),
+        (GOOD + "steps: 5\n", "either 'segments'.*or 'steps'"),
+        ("tasks: 3\nsteps: 1", "line 1: 'tasks' is 3, but must be a list"),
+        ("tasks: [3]\nsteps: 1", "an entry of 'tasks' must be a mapping"),
+        ("- a", "the file must be a mapping"),
+        ("", "the file must be a mapping"),
+        ("a: [", "is not YAML"),
+    ],
+)
+def test_mistakes_are_explained(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadConfig, match=message) as caught:
+        read_sequence(written(tmp_path, text))
+    assert "my.yaml" in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="cannot be read: No such file"):
+        read_sequence(tmp_path / "none.yaml")

@@ -1,0 +1,44 @@
+"""Named sequences: each can be made, and others can join them."""
+
+import pytest
+
+from nestrl.errors import BadConfig, UnknownName
+from nestrl.tasks import named
+from nestrl.tasks.sequence import Segment, Task, TaskSequence
+
+
+@pytest.mark.parametrize("name", named.SEQUENCES)
+def test_every_named_sequence_is_whole(name: str) -> None:
+    sequence = named.sequence(name)
+    assert sequence.name == name
+    assert sequence.n_tasks == {"mixed-20": 10}.get(name, int(name.split("-")[1]))
+    assert named.DESCRIPTIONS[name]
+
+
+def test_descriptions_have_no_strays() -> None:
+    assert set(named.DESCRIPTIONS) == set(named.SEQUENCES)
+
+
+def test_ids_are_written_in_camel_case() -> None:
+    assert named.rover_id("pick_place") == "nestrl_envs:nestrl/RoverPickPlace-v0"
+
+
+def test_mixed_20_meets_each_task_twice() -> None:
+    tasks = [segment.task for segment in named.sequence("mixed-20").segments]
+    assert tasks == list(named.MIXED) * 2
+
+
+def test_unknown_sequence_names_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="mixed-10"):
+        named.sequence("mixd-10")
+
+
+def test_registered_sequence_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named, "SEQUENCES", dict(named.SEQUENCES))
+    monkeypatch.setattr(named, "DESCRIPTIONS", dict(named.DESCRIPTIONS))
+    mine = TaskSequence("mine", (Task("a", "Reacher-v5"),), (Segment("a", 10),))
+    named.register_sequence(mine)
+    assert named.sequence("mine") == mine
+    named.register_sequence(mine)  # a module that is imported twice
+    with pytest.raises(BadConfig, match="already a sequence"):
+        named.register_sequence(mine.with_steps(2))

@@ -1,0 +1,69 @@
+"""Sequences: what they refuse, and the arithmetic of their segments."""
+
+import json
+
+import pytest
+
+from nestrl.errors import BadConfig
+from nestrl.tasks.sequence import Segment, Task, TaskSequence
+
+A, B = Task("a", "Reacher-v5"), Task("b", "Pendulum-v1", {"g": 9.81}, success_threshold=-200.0)
+
+
+def life(*segments: tuple[str, int], tasks: tuple[Task, ...] = (A, B)) -> TaskSequence:
+    return TaskSequence("life", tasks, tuple(Segment(*segment) for segment in segments))
+
+
+def test_boundaries_and_segment_of_step() -> None:
+    sequence = life(("a", 100), ("b", 50), ("a", 10))
+    assert sequence.boundaries.tolist() == [0, 100, 150, 160]
+    assert [sequence.segment_of_step(step) for step in (0, 99, 100, 149, 150, 159)] == [0, 0, 1, 1, 2, 2]
+    assert sequence.total_steps == 160
+    with pytest.raises(BadConfig, match="160 steps"):
+        sequence.segment_of_step(160)
+
+
+@pytest.mark.parametrize(
+    ("segments", "tasks", "message"),
+    [
+        ([("a", 0)], (A, B), "0 steps"),
+        ([("a", 1.5)], (A, B), r"1\.5 steps"),
+        ([("c", 10)], (A, B), "among the tasks"),
+        ([("a", 10)], (A, A), "two tasks called 'a'"),
+        ([], (A,), "no tasks or no segments"),
+    ],
+)
+def test_nonsense_is_refused(segments: list[tuple[str, int]], tasks: tuple[Task, ...], message: str) -> None:
+    with pytest.raises(BadConfig, match=message):
+        life(*segments, tasks=tasks)
+
+
+def test_survives_json() -> None:
+    sequence = life(("a", 100), ("b", 50))
+    assert TaskSequence.from_dict(json.loads(json.dumps(sequence.to_dict()))) == sequence
+
+
+def test_foreign_json_is_refused() -> None:
+    with pytest.raises(BadConfig, match="not a task sequence"):
+        TaskSequence.from_dict({"name": "x"})
+
+
+def test_with_steps_scales_every_segment() -> None:
+    assert [segment.steps for segment in life(("a", 100), ("b", 1)).with_steps(0.1).segments] == [10, 1]
+
+
+def test_reordered_puts_first_visits_first() -> None:
+    sequence = life(("a", 1), ("b", 2), ("a", 3)).reordered(["b", "a"], name="other")
+    assert sequence.task_names == ("b", "a")
+    assert sequence.segments == (Segment("b", 2), Segment("a", 1), Segment("a", 3))
+
+
+def test_reordered_can_pick_one_task() -> None:
+    sequence = life(("a", 1), ("b", 2)).reordered(["b"])
+    assert (sequence.name, sequence.task_names, sequence.total_steps) == ("life-b", ("b",), 2)
+
+
+def test_unknown_task_names_the_nearest() -> None:
+    sequence = life(("reach", 1), tasks=(Task("reach", "Reacher-v5"),))
+    with pytest.raises(BadConfig, match="Did you mean 'reach'"):
+        sequence.task_index("raech")

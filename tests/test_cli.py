@@ -1,0 +1,141 @@
+"""Each verb, and that mistakes end with one sentence and an exit code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nestrl.cli import main
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "training"))  # tiny_worlds
+
+QUICK = [
+    "--import=tiny_worlds",
+    "--set=agent.network=[16]",
+    "--set=agent.n_envs=8",
+    "--set=agent.hyperparameters.n_steps=8",
+    "--set=evaluation_episodes=2",
+    "--set=final_episodes=4",
+]
+SEQUENCE = """
+name: mine
+tasks:
+  - {name: calm, env: TinyPoint-v0}
+  - {name: windy, env: TinyPoint-v0, kwargs: {wind: 0.1}}
+steps: 200
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NESTRL_REFERENCES", str(tmp_path / "references"))
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return what is printed as the error; the exit code must be 2 and there is no traceback."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list"])
+    shown = capsys.readouterr().out
+    for name in ("nestrl/RoverPush-v0", "mixed-10", "cloning"):
+        assert name in shown
+    main(["list", "methods"])
+    assert "mixed-10" not in capsys.readouterr().out
+
+
+def test_a_life_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text(SEQUENCE)
+    for method in ("finetune", "cloning"):
+        main(["train", "mine.yaml", "--method", method, "--seed", "3", *QUICK])
+    shown = capsys.readouterr().out
+    assert "after windy" in shown
+    assert "run: runs/mine-cloning-s3" in shown
+
+    main(["resume", "runs/mine-cloning-s3"])
+    main(["evaluate", "runs/mine-cloning-s3", "--episodes", "5"])
+    assert "windy" in capsys.readouterr().out
+    main(["reference", "runs/mine-cloning-s3", "--seeds", "0"])
+    capsys.readouterr()
+    main(["compare", "runs/mine-cloning-s3", "runs/mine-finetune-s3"])
+    assert "mine finetune" in capsys.readouterr().out
+    main(["report", "runs/mine-cloning-s3", "--picture", "report.png"])
+    main(["picture", "runs/mine-cloning-s3", "runs/mine-finetune-s3", "--out", "skills.svg"])
+    assert Path("report.png").stat().st_size > 5_000
+    assert Path("skills.svg").stat().st_size > 5_000
+
+    assert "resume" in fails(capsys, "train", "mine.yaml", "--method", "cloning", "--seed", "3", *QUICK)
+    assert "--episodes is 0" in fails(capsys, "evaluate", "runs/mine-cloning-s3", "--episodes", "0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "mixed-11"], "mixed-10"),
+        (["train", "quick-3", "--method", "clonning"], "cloning"),
+        (["train", "quick-3", "--set", "agent.netwrk=3"], "agent.network"),
+        (["train", "quick-3", "--set", "nothing"], "KEY=VALUE"),
+        (["train", "quick-3", "--set", "evaluation_episodes=many"], "expected int"),
+        (["train", "quick-3", "--set", "agent.algorithm=pppo"], "ppo"),
+        (["train", "quick-3", "--import", "no_such_module_here"], "no_such_module_here"),
+        (["train", "quick-3", "--seed", "-1"], "seed is -1"),
+        (["train", "quick-3", "--steps-scale", "0"], "steps_scale is 0"),
+        (["train", "missing.yaml"], "missing.yaml"),
+        (["resume", "nowhere"], "not a run folder"),
+        (["evaluate", "nowhere"], "not a run folder"),
+        (["compare"], "at least one run"),
+        (["compare", "nowhere"], "not a run folder"),
+        (["picture", "nowhere"], "not a run folder"),
+        (["reference", "mixed-11"], "mixed-10"),
+        (["check", "CartPoole-v1"], "CartPole"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in fails(capsys, *arguments)
+    assert not Path("runs").exists()
+
+
+def test_check_of_a_fit_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["check", "CartPole-v1"])
+    assert "ok" in capsys.readouterr().out
+
+
+def test_unknown_verb_exits_with_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["trian"])
+    assert stop.value.code == 2
+
+
+def test_ctrl_c_exits_with_130_and_says_how_to_resume(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nestrl.training.life.Life.learn", interrupted)
+    Path("mine.yaml").write_text(SEQUENCE)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "mine.yaml", *QUICK])
+    assert stop.value.code == 130
+    assert "nestrl resume runs/mine-finetune-s0" in capsys.readouterr().err
+
+
+def test_module_in_the_current_folder_is_found(tmp_path: Path) -> None:
+    (tmp_path / "my_package.py").write_text("raise RuntimeError('was imported')")
+    code = "from nestrl.cli import main; main(['train', 'quick-3', '--import', 'my_package'])"
+    environment = {"PYTHONPATH": f"{HERE.parent}:{HERE.parent / 'envs'}", "PATH": ""}
+    command = [sys.executable, "-P", "-c", code]
+    came = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert came.returncode == 2
+    assert "was imported" in came.stderr

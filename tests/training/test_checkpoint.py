@@ -1,0 +1,58 @@
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nestrl.training.checkpoint import KEPT, load_newest, save
+
+
+def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
+    state = {
+        "tensor": torch.arange(3, dtype=torch.float64),
+        "arrays": [np.array([True, False]), np.arange(4, dtype=np.uint32), np.float32(1.5), np.zeros((0, 3))],
+        "numbers": (2**127, -0.1, None, True, "text"),
+        "python": random.getstate(),
+        3: {"nested": {}},
+    }
+    save(tmp_path, 7, state)
+    found = load_newest(tmp_path)
+    assert found is not None
+    back = found.state
+    assert torch.equal(back["tensor"], state["tensor"])
+    for came, went in zip(back["arrays"], state["arrays"], strict=True):
+        assert np.asarray(came).dtype.kind == np.asarray(went).dtype.kind
+        assert np.array_equal(came, went)
+    assert back["numbers"] == state["numbers"]
+    assert back["python"] == state["python"]
+    assert back[3] == {"nested": {}}
+
+
+def test_arrays_do_not_change_after_saving(tmp_path: Path) -> None:
+    array = np.zeros(3)
+    save(tmp_path, 1, {"array": array})
+    array += 1
+    found = load_newest(tmp_path)
+    assert found is not None
+    assert not found.state["array"].any()
+
+
+def test_only_the_last_two_are_kept(tmp_path: Path) -> None:
+    for steps in (5, 1_000_000, 20):
+        save(tmp_path, steps, {"steps": steps})
+    assert len(list(tmp_path.iterdir())) == KEPT
+    found = load_newest(tmp_path)
+    assert found is not None
+    assert found.state["steps"] == 1_000_000
+
+
+def test_what_is_not_plain_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"state\.agent\[0\] is a Path|state\.agent\[0\] is a PosixPath"):
+        save(tmp_path, 1, {"agent": [tmp_path]})
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_checkpoint_at_all(tmp_path: Path) -> None:
+    assert load_newest(tmp_path) is None
+    assert load_newest(tmp_path / "missing") is None

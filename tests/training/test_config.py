@@ -1,0 +1,97 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tiny_worlds import tiny_config
+
+from nestrl.errors import BadConfig, UnknownName
+from nestrl.methods.cloning import CloningOptions
+from nestrl.methods.finetune import FinetuneOptions
+from nestrl.training.config import RunConfig
+from nestrl.training.decode import decode
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_json_round_trip(algorithm: str) -> None:
+    config = tiny_config(algorithm)
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_json_is_read_strictly() -> None:
+    text = tiny_config().to_json()
+    with pytest.raises(UnknownName, match=r"here\.json has no option 'sed'\. Did you mean 'seed'"):
+        RunConfig.from_json(text.replace('"seed"', '"sed"'), "here.json")
+    with pytest.raises(BadConfig, match=r"here\.json\.seed is 'one'; expected int"):
+        RunConfig.from_json(text.replace('"seed": 0', '"seed": "one"'), "here.json")
+    with pytest.raises(BadConfig, match=r"here\.json is not a run configuration"):
+        RunConfig.from_json(text[:50], "here.json")
+
+
+@pytest.mark.parametrize("name", ["evaluations_per_segment", "evaluation_episodes", "final_episodes", "threads"])
+def test_counts_below_one_are_refused(name: str) -> None:
+    with pytest.raises(BadConfig, match=f"{name} is 0"):
+        tiny_config(**{name: 0})
+
+
+def test_options_by_name() -> None:
+    changed = tiny_config(method_options={}).with_options(
+        [
+            ("agent.network", [32, 16]),
+            ("agent.hyperparameters.learning_rate", 1e-3),
+            ("method.drift_limit", 1),
+            ("evaluation_episodes", 5),
+        ],
+        CloningOptions,
+    )
+    assert changed.agent.network == (32, 16)
+    assert changed.agent.hyperparameters == {"n_steps": 8, "n_epochs": 2, "learning_rate": 1e-3}
+    assert changed.method_options == {"drift_limit": 1}
+    assert changed.evaluation_episodes == 5
+    assert replace(changed, agent=tiny_config().agent).sequence == tiny_config().sequence
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("agent.netwrk", 8, "agent.network"),
+        ("method.drift_limt", 8, "method.drift_limit"),
+        ("evaluation_episode", 8, "evaluation_episodes"),
+        ("network", 8, "agent.network"),
+    ],
+)
+def test_unknown_options_name_the_nearest(name: str, value: Any, message: str) -> None:
+    with pytest.raises(UnknownName, match=message):
+        tiny_config(method_options={}).with_options([(name, value)], CloningOptions)
+
+
+def test_mistyped_option() -> None:
+    with pytest.raises(BadConfig, match=r"agent\.network.*'wide'.*int"):
+        tiny_config().with_options([("agent.network", "wide")], CloningOptions)
+
+
+def test_option_of_another_method() -> None:
+    with pytest.raises(UnknownName, match=r"method\.drift_limit"):
+        tiny_config(method_options={}).with_options([("method.drift_limit", 0.1)], FinetuneOptions)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (float, 3, 3.0),
+        (tuple[int, ...], 3, (3,)),
+        (tuple[int, ...], [1, 2], (1, 2)),
+        (float | None, None, None),
+        (float | None, 1, 1.0),
+        (dict[str, Any], {"a": 1}, {"a": 1}),
+    ],
+)
+def test_decode(kind: Any, value: Any, expected: Any) -> None:
+    came = decode(kind, value, "here")
+    assert came == expected
+    assert type(came) is type(expected)
+
+
+@pytest.mark.parametrize(("kind", "value"), [(int, True), (int, 1.5), (float, "1"), (str, 1), (float | None, "x")])
+def test_decode_refuses(kind: Any, value: Any) -> None:
+    with pytest.raises(BadConfig, match="here is"):
+        decode(kind, value, "here")

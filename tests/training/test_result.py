@@ -1,0 +1,127 @@
+"""What a finished run offers: its files, measures and agent."""
+
+import json
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from tiny_worlds import TINY, tiny_config
+
+import nestrl
+from nestrl.errors import BadConfig, UnknownName
+from nestrl.training.from_scratch import make_references
+from nestrl.training.references import find_references, reference_path
+from nestrl.training.result import Run
+from nestrl.training.trainer import run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(tiny_config(), tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_folder_has_everything(finished: Run) -> None:
+    names = {path.name for path in finished.path.iterdir()}
+    assert names >= {"config.json", "versions.json", "command.txt", "log.jsonl", "curves.json", "metrics.json"}
+    assert names >= {"policy.safetensors", "policy.json", "checkpoints"}
+    versions = json.loads((finished.path / "versions.json").read_text())
+    assert {"python", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines3", "nestrl", "git"} <= set(versions)
+    assert finished.config == tiny_config()
+
+
+def test_curves_start_at_zero_and_reach_every_boundary(finished: Run) -> None:
+    curves = finished.curves
+    assert curves.steps[0] == 0
+    assert len(curves.steps) == 1 + 2 * 3
+    assert curves.complete
+    assert [start for _, start, _ in curves.segments] == [0, curves.segments[0][2]]
+    assert finished.retention.shape == (2, 2)
+
+
+def test_metrics_file_says_where_the_time_went(finished: Run) -> None:
+    summary = finished.folder.summary()
+    assert set(summary["seconds"]) == {"training", "evaluation", "checkpoint", "final evaluation"}
+    assert 0 < summary["share_of_evaluation"] < 1
+    assert summary["metrics"]["average_performance"] == pytest.approx(finished.metrics.average_performance)
+    assert f"nestrl reference {finished.path}" in summary["missing_references"]
+    assert finished.final_success.keys() == {"calm", "windy"}
+
+
+def test_log_is_json_lines(finished: Run) -> None:
+    events = [json.loads(line) for line in (finished.path / "log.jsonl").read_text().splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds[0] == "evaluation"
+    assert kinds[-1] == "report"
+    assert "loss" in events[1]["losses"]
+    assert [event["steps"] for event in events] == sorted(event["steps"] for event in events)
+
+
+def test_run_evaluates_to_what_it_said_at_the_end(finished: Run) -> None:
+    again = finished.evaluate(finished.config.final_episodes)
+    assert again == finished.final_success
+
+
+def test_loaded_agent_acts_on_raw_observations(finished: Run) -> None:
+    agent = nestrl.load(finished.path)
+    batch = np.random.default_rng(0).uniform(-1, 1, (5, 2)).astype(np.float32)
+    actions, _ = agent.predict(batch, task="windy", deterministic=True)
+    single, _ = agent.predict(batch[3], task="windy", deterministic=True)
+    assert actions.shape == (5, 1)
+    assert single.shape == (1,)
+    np.testing.assert_allclose(single, actions[3], atol=1e-5)
+    torch.manual_seed(0)
+    assert not np.array_equal(agent.predict(batch, task="windy", deterministic=False)[0], actions)
+    other, _ = agent.predict(batch, task="calm")
+    assert not np.array_equal(other, actions)
+
+
+def test_loaded_agent_refuses_what_it_does_not_know(finished: Run) -> None:
+    agent = nestrl.load(finished.path)
+    with pytest.raises(UnknownName, match="'windy'"):
+        agent.predict(np.zeros(2), task="wimdy")
+    with pytest.raises(BadConfig, match=r"shape \(3,\)"):
+        agent.predict(np.zeros(3), task="calm")
+
+
+def test_policy_alone_is_enough_to_act(finished: Run, tmp_path: Path) -> None:
+    """Shared without checkpoints, it does the same."""
+    for name in ("config.json", "policy.json", "policy.safetensors"):
+        (tmp_path / name).write_bytes((finished.path / name).read_bytes())
+    observation = np.array([0.3, 0.5], np.float32)
+    shared, _ = nestrl.load(tmp_path).predict(observation, task="calm")
+    assert np.array_equal(shared, nestrl.load(finished.path).predict(observation, task="calm")[0])
+
+
+def test_references_make_forward_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NESTRL_REFERENCES", str(tmp_path / "references"))
+    config = tiny_config()
+    result = run(config, tmp_path / "run")
+    assert result.metrics.forward_transfer is None
+
+    files = make_references(config, (0, 1), tmp_path / "scratch")
+    assert [path.is_file() for path in files] == [True, True]
+    assert set(json.loads(files[0].read_text())["curves"]) == {"0", "1"}
+    found = find_references(config)
+    assert set(found) == {"calm", "windy"}
+    assert result.metrics.forward_transfer is not None
+
+    before = files[0].stat().st_mtime_ns
+    make_references(config, (0, 1), tmp_path / "scratch")
+    assert files[0].stat().st_mtime_ns == before  # stored ones are not made again
+    longer = tiny_config(sequence=TINY.with_steps(2))
+    assert reference_path(longer, "calm") != reference_path(config, "calm")
+    assert not find_references(longer)
+
+
+def test_any_gymnasium_task_with_dict_or_discrete_spaces(tmp_path: Path) -> None:
+    tasks = (nestrl.Task("cart", "CartPole-v1", success_threshold=20.0), nestrl.Task("swing", "Pendulum-v1"))
+    sequence = nestrl.TaskSequence("mixed", tasks, (nestrl.Segment("cart", 64), nestrl.Segment("swing", 64)))
+    config = tiny_config(sequence=sequence, evaluation_episodes=2, final_episodes=2, evaluations_per_segment=1)
+    result = run(config, tmp_path / "run")
+    agent = nestrl.load(result.path)
+    action, _ = agent.predict(gym.make("CartPole-v1").reset(seed=0)[0], task="cart")
+    assert action in (0, 1)
+    swing, _ = agent.predict(gym.make("Pendulum-v1").reset(seed=0)[0], task="swing")
+    assert swing.shape == (1,)

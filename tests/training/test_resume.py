@@ -1,0 +1,190 @@
+"""A run killed anywhere and resumed ends with the same bits as one never stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_worlds import AGENTS, TINY, tasks, tiny_config
+
+from nestrl.errors import RunExists
+from nestrl.tasks.sequence import Segment, Task, TaskSequence
+from nestrl.training.checkpoint import load_newest
+from nestrl.training.display import Moment, Silent
+from nestrl.training.run_folder import RunFolder
+from nestrl.training.trainer import run
+from nestrl.training.writing import Log
+
+SAME_FILES = ("log.jsonl", "curves.json", "policy.safetensors", "policy.json")
+
+KILLED_RUN = """
+import os, signal, sys
+from nestrl.training import trainer
+from tiny_worlds import tiny_config
+
+algorithm, folder, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+class KilledLife(trainer.Life):
+    def learn(self, until):
+        at_the_end = super().learn(until)
+        if self.steps >= steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return at_the_end
+
+trainer.Life = KilledLife
+trainer.run(tiny_config(algorithm), folder)
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs never stopped, by algorithm."""
+    folder = tmp_path_factory.mktemp("whole")
+    return {name: run(tiny_config(name), folder / name).path for name in AGENTS}
+
+
+def assert_same_end(first: Path, second: Path) -> None:
+    for name in SAME_FILES:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), f"{name} differs"
+    last = [load_newest(folder / "checkpoints").state for folder in (first, second)]  # type: ignore[union-attr]
+    for state in last:
+        del state["seconds"]
+    assert _bits(last[0]) == _bits(last[1])
+
+
+def _bits(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bits(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bits(item) for item in value]
+    return bytes(value.numpy().tobytes()) if hasattr(value, "numpy") else repr(value)
+
+
+# Where it is killed; the last checkpoint then stands within the first task, or at the boundary.
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+@pytest.mark.parametrize("killed_at", [300, 700])
+def test_killed_and_resumed_run_ends_with_the_same_bits(
+    algorithm: str, killed_at: int, whole: dict[str, Path], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED_RUN, algorithm, str(tmp_path / "killed"), str(killed_at)]
+    killed = subprocess.run(command, check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    stopped_at = RunFolder(tmp_path / "killed").curves().steps[-1]
+    assert 0 < stopped_at < 1200
+
+    run(RunFolder(tmp_path / "killed").config(), tmp_path / "killed", resume=True)
+    assert_same_end(whole[algorithm], tmp_path / "killed")
+
+
+def test_run_killed_before_its_first_checkpoint_begins_anew(whole: dict[str, Path], tmp_path: Path) -> None:
+    RunFolder(tmp_path / "killed").create(tiny_config())
+    (tmp_path / "killed" / "log.jsonl").write_text('{"event": "left over"}\n')
+    run(tiny_config(), tmp_path / "killed", resume=True)
+    assert_same_end(whole["ppo"], tmp_path / "killed")
+
+
+class StopAt(Silent):
+    """Sends a signal to this process when the run has come to a number of steps."""
+
+    def __init__(self, steps: int, number: signal.Signals) -> None:
+        self.steps, self.number = steps, number
+
+    def show(self, moment: Moment) -> None:
+        if moment.steps >= self.steps:
+            self.steps = sys.maxsize
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(
+    ("steps", "number"), [(0, signal.SIGINT), (64, signal.SIGINT), (640, signal.SIGTERM), (650, signal.SIGINT)]
+)
+def test_ctrl_c_saves_between_evaluations_and_resumes_exactly(
+    steps: int, number: signal.Signals, whole: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt) as stop:
+        run(tiny_config(), tmp_path / "stopped", display=StopAt(steps, number))
+    assert f"nestrl resume {tmp_path / 'stopped'}" in "".join(stop.value.__notes__)
+    saved = load_newest(tmp_path / "stopped" / "checkpoints")
+    saved_steps = saved.state["segment_start"] + saved.state["steps_here"] if saved else 0
+    assert steps <= saved_steps < steps + 100
+
+    run(tiny_config(), tmp_path / "stopped", resume=True)
+    assert_same_end(whole["ppo"], tmp_path / "stopped")
+
+
+def test_rover_tasks_resume_exactly(tmp_path: Path) -> None:
+    rovers = tuple(Task(name, f"nestrl_envs:nestrl/Rover{name}-v0") for name in ("Reach", "Push"))
+    sequence = TaskSequence("rovers", rovers, (Segment("Reach", 512), Segment("Push", 512)))
+    config = tiny_config(sequence=sequence, evaluation_episodes=2, final_episodes=2, evaluations_per_segment=1)
+    run(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped", display=StopAt(704, signal.SIGINT))
+    run(config, tmp_path / "stopped", resume=True)
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_signals_do_what_they_did_before_once_the_run_is_over(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    run(tiny_config(), tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_finished_run_resumed_stays_the_same(tmp_path: Path) -> None:
+    run(tiny_config(), tmp_path / "run")
+    before = (tmp_path / "run" / "log.jsonl").read_bytes()
+    run(tiny_config(), tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
+
+
+class Listener(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_world_without_state_restarts_its_episodes_and_says_so(tmp_path: Path) -> None:
+    sequence = replace(TINY, tasks=tasks("TinyForgetful-v0"))
+    config = tiny_config(sequence=sequence)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "run", display=StopAt(64, signal.SIGINT))
+    listener = Listener()
+    finished = run(config, tmp_path / "run", resume=True, display=listener)
+    assert any("episodes start anew" in text for text in listener.said)
+    assert '"episodes restarted"' in (tmp_path / "run" / "log.jsonl").read_text()
+    assert finished.curves.complete
+
+
+def test_damaged_newest_checkpoint_gives_way_to_the_older_one(whole: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_config(), tmp_path / "run", display=StopAt(650, signal.SIGINT))
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("*.pt"))[-1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    listener = Listener()
+    run(tiny_config(), tmp_path / "run", resume=True, display=listener)
+    assert any(newest.name in text and "damaged" in text for text in listener.said)
+    assert_same_end(whole["ppo"], tmp_path / "run")
+
+
+def test_evaluation_leaves_training_alone(tmp_path: Path) -> None:
+    """However often and long it is measured, the same policy is learned."""
+    often = tiny_config(evaluations_per_segment=3, evaluation_episodes=9)
+    seldom = tiny_config(evaluations_per_segment=1, evaluation_episodes=2)
+    runs = [run(config, tmp_path / name) for name, config in (("often", often), ("seldom", seldom))]
+    weights = [(each.path / "policy.safetensors").read_bytes() for each in runs]
+    assert weights[0] == weights[1]
+
+
+def test_other_process_cannot_write_the_same_run(tmp_path: Path) -> None:
+    run(tiny_config(), tmp_path / "run")
+    log = Log(tmp_path / "run" / "log.jsonl")
+    with pytest.raises(RunExists, match="another process"):
+        run(tiny_config(), tmp_path / "run", resume=True)
+    log.close()
