@@ -51,7 +51,10 @@ class BatchEnv:
         self.horizon = horizon or self.default_horizon
         self.model = self.build()
         self.model.opt.timestep = self.timestep
-        self.batch = Batch(self.model, num_simulations, threads)
+        self.batch = batch = Batch(self.model, num_simulations, threads)
+        self.qpos, self.qvel, self.ctrl = batch.qpos, batch.qvel, batch.ctrl  # live views (n, ...)
+        self.mocap_pos, self.mocap_quat = batch.mocap_pos, batch.mocap_quat
+        self._warnings = batch.warning[:, :, 1]  # how often each kind was given, live
         self.active = np.ones(num_simulations, bool)  # the others are not stepped: evaluation saves their cost
         self.diverged_count = 0
         self._arrays: dict[str, np.ndarray] = {}
@@ -73,7 +76,7 @@ class BatchEnv:
         raise NotImplementedError
 
     def command(self, actions: np.ndarray) -> None:
-        """Write actions (n, A), clipped to [-1, 1], into `batch.ctrl`."""
+        """Write actions (n, A), clipped to [-1, 1], into `ctrl`."""
         raise NotImplementedError
 
     def observe(self, rows: Rows = ALL) -> np.ndarray:
@@ -128,9 +131,9 @@ class BatchEnv:
         actions = self._checked(actions)
         self.command(actions)
         ids = None if self.active.all() else np.flatnonzero(self.active)
-        warnings = self.batch.warning[:, BAD_STATE, 1].copy()
+        warnings = self._warnings[:, BAD_STATE]
         self.batch.step(ids, nstep=self.substeps)
-        diverged = (self.batch.warning[:, BAD_STATE, 1] > warnings).any(axis=1)
+        diverged = (self._warnings[:, BAD_STATE] > warnings).any(axis=1)
         self.steps += self.active
         self.advance()
         self.held[:] = np.where(self.solved() & ~diverged, self.held + 1, 0)

@@ -62,15 +62,15 @@ class RoverTask(BatchEnv):
 
     def base(self, rows: Rows = ALL) -> np.ndarray:
         """Position of the base's axis, (m, 2)."""
-        return self.batch.qpos[rows, :2]
+        return self.qpos[rows, :2]
 
     def yaw(self, rows: Rows = ALL) -> np.ndarray:
         """Heading of the base, rad, (m,)."""
-        return np.ascontiguousarray(self.batch.qpos[rows, 2])
+        return np.ascontiguousarray(self.qpos[rows, 2])
 
     def tip(self, rows: Rows = ALL) -> np.ndarray:
         """Position of the point between the fingers, (m, 3)."""
-        qpos = self.batch.qpos[rows]
+        qpos = self.qpos[rows]
         ahead = REACH + qpos[:, 4]
         yaw = np.ascontiguousarray(qpos[:, 2])
         return np.stack(
@@ -79,15 +79,15 @@ class RoverTask(BatchEnv):
 
     def speed(self, rows: Rows = ALL) -> np.ndarray:
         """Speed of the base, m/s, (m,)."""
-        return length(self.batch.qvel[rows, :2])
+        return length(self.qvel[rows, :2])
 
     def opening(self, rows: Rows = ALL) -> np.ndarray:
         """Mean opening of the fingers, m each, (m,)."""
-        return 0.5 * (self.batch.qpos[rows, 5] + self.batch.qpos[rows, 6])
+        return 0.5 * (self.qpos[rows, 5] + self.qpos[rows, 6])
 
     def squeeze(self, rows: Rows = ALL) -> np.ndarray:
         """Opening minus commanded opening, m, (m,): positive when the fingers are held apart by something."""
-        return self.opening(rows) - self.batch.ctrl[rows, 5]
+        return self.opening(rows) - self.ctrl[rows, 5]
 
     # What a task says for the aligned slots of the observation.
 
@@ -111,8 +111,8 @@ class RoverTask(BatchEnv):
 
     def place(self, ids: np.ndarray, position: np.ndarray, yaw: np.ndarray) -> None:
         """Stand the rover at `position` (m, 2) with heading `yaw` (m,)."""
-        self.batch.qpos[ids, :2] = position
-        self.batch.qpos[ids, 2] = yaw
+        self.qpos[ids, :2] = position
+        self.qpos[ids, 2] = yaw
 
     def place_base_goal(self, rows: Rows) -> np.ndarray:
         """Return the base's position with height 0, (m, 3): what driving tasks approach with."""
@@ -126,14 +126,14 @@ class RoverTask(BatchEnv):
         if self._downhill is not None:
             self._downhill[ids] = [g.uniform(-np.pi, np.pi) for g in generators]
         self._apply_drift(ids)
-        self.batch.ctrl[ids] = 0.0
+        self.ctrl[ids] = 0.0
 
     def command(self, actions: np.ndarray) -> None:
         """Turn actions into motor commands: base speeds in its own frame, arm speeds, finger opening."""
         if self._changing:
             self._apply_drift(np.arange(self.num_simulations))
         actions = self._delayed(actions)
-        ctrl, (speed, yaw_rate) = self.batch.ctrl, self.base_speed
+        ctrl, (speed, yaw_rate) = self.ctrl, self.base_speed
         ctrl[:, :2] = turn(actions[:, :2] * speed, self.yaw())
         ctrl[:, 2] = actions[:, 2] * yaw_rate
         ctrl[:, 3:5] = actions[:, 3:5] * ARM_SPEED
@@ -141,7 +141,7 @@ class RoverTask(BatchEnv):
 
     def observe(self, rows: Rows = ALL) -> np.ndarray:
         """Return the observation of `nestrl_envs.fields.OBSERVATION`, (m, 30) float32."""
-        qpos, qvel, yaw, at = self.batch.qpos[rows], self.batch.qvel[rows], self.yaw(rows), self._spans
+        qpos, qvel, yaw, at = self.qpos[rows], self.qvel[rows], self.yaw(rows), self._spans
         observation = np.zeros((len(qpos), at["lidar"].stop), np.float32)
         observation[:, at["base velocity"]] = turn(qvel[:, :2], -yaw)
         observation[:, at["yaw rate"]] = qvel[:, 2:3]

@@ -71,7 +71,7 @@ def test_sensor_noise_has_the_declared_size() -> None:
 
 def test_the_base_pushes_the_box_and_the_box_stays_where_it_is_left() -> None:
     task = in_the_middle(RoverPush())
-    task.batch.qpos[0, 7:10] = [0.5, 0.0, 0.0]
+    task.qpos[0, 7:10] = [0.5, 0.0, 0.0]
     driven(task, [1, 0, 0, 0, 0, 0], 10)
     pushed = task.box()[0].copy()
     assert pushed[0] > 0.6
@@ -86,7 +86,7 @@ def test_the_button_gives_way_only_when_pressed() -> None:
     assert task.pressed()[0] < 1e-3
     face = task.face()[0]
     task.place(np.array([0]), np.array([[face[0] - 0.45, face[1]]]), np.zeros(1))
-    task.batch.qpos[0, 3] = face[2] - 0.15
+    task.qpos[0, 3] = face[2] - 0.15
     driven(task, [0.5, 0, 0, 0, 0, -1], 6)
     assert task.solved()[0]
 
@@ -96,7 +96,7 @@ def test_the_door_opens_when_driven_against_at_its_handle() -> None:
     task.reset(seeds=np.array([0]))
     handle = task.handle()[0]
     task.place(np.array([0]), np.array([[handle[0] - 0.5, handle[1]]]), np.zeros(1))
-    task.batch.qpos[0, 3] = handle[2] - 0.15
+    task.qpos[0, 3] = handle[2] - 0.15
     driven(task, [1, 0, 0, 0, 0, -1], 15)
     assert task.angle()[0] > 0.3
 
@@ -108,8 +108,8 @@ def test_a_held_can_is_lifted_and_stands_on_the_tray() -> None:
     assert task.firm()[0] > 0.5
     driven(task, [0, 0, 0, 0.6, 0, -1], 10)
     assert task.height()[0] > 0.12
-    task.batch.qpos[0, 7:10] = [*task.tray[0, :2], TRAY_HEIGHT + 0.01]
-    task.batch.qpos[0, 3] = 0.5
+    task.qpos[0, 7:10] = [*task.tray[0, :2], TRAY_HEIGHT + 0.01]
+    task.qpos[0, 3] = 0.5
     driven(task, [0, 0, 0, 0, 0, 1], 8)
     assert task.placed()[0] and task.solved()[0]
 

@@ -60,7 +60,7 @@ class RoverButton(RoverTask):
 
     def pressed(self, rows: Rows = ALL) -> np.ndarray:
         """How deep the button is pressed, m, (m,)."""
-        return self.batch.qpos[rows, 7]
+        return self.qpos[rows, 7]
 
     def face(self, rows: Rows = ALL) -> np.ndarray:
         """Position of the middle of the button's face, (m, 3)."""

@@ -66,18 +66,18 @@ class RoverDoor(RoverTask):
         self.place(ids, position, between(draw[:, 2], -1.0, 1.0))
         for row, place in zip(ids, (4 * draw[:, 3]).astype(int), strict=True):
             middles, gap = scene.pieces_of_baffle(self.room, self.width, int(place))
-            self.batch.mocap_pos[row, :3, 0] = WALL_X
-            self.batch.mocap_pos[row, :3, 1] = middles
+            self.mocap_pos[row, :3, 0] = WALL_X
+            self.mocap_pos[row, :3, 1] = middles
             self.doorway[row] = WALL_X, gap
         self._body_position[ids, self._door, 1] = self.doorway[ids, 1] - 0.5 * self.width
         self.goal[ids, 0] = between(draw[:, 4], WALL_X + 0.6, self.room - 0.4)
         self.goal[ids, 1] = self.doorway[ids, 1] + between(draw[:, 5], -0.6, 0.6)
         self.goal[ids, 1] = np.clip(self.goal[ids, 1], 0.4 - self.room, self.room - 0.4)
-        self.batch.mocap_pos[ids, 3] = lifted(self.goal[ids])
+        self.mocap_pos[ids, 3] = lifted(self.goal[ids])
 
     def angle(self, rows: Rows = ALL) -> np.ndarray:
         """How far the door is open, rad, (m,)."""
-        return np.ascontiguousarray(self.batch.qpos[rows, 7])
+        return np.ascontiguousarray(self.qpos[rows, 7])
 
     def handle(self, rows: Rows = ALL) -> np.ndarray:
         """Position of the handle's face, (m, 3)."""

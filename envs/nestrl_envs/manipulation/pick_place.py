@@ -70,7 +70,7 @@ class RoverPickPlace(RoverTask):
         yaw = np.where(around, bearing, yaw)
         distance = np.where(around, 0.42, between(draw[:, 3], 0.6, 1.0))
         self.place(ids, can - direction(bearing) * distance[:, None], yaw)
-        qpos = self.batch.qpos
+        qpos = self.qpos
         qpos[ids, 3] = np.where(around, CAN_HALF_HEIGHT - 0.15, 0.05)
         qpos[ids, 4] = np.where(around, 0.05, 0.0)
         qpos[ids, 5] = qpos[ids, 6] = 0.06
@@ -78,17 +78,17 @@ class RoverPickPlace(RoverTask):
         side = bearing + np.where(draw[:, 5] < 0.5, 1, -1) * between(draw[:, 6], 0.7, 1.6)
         self.tray[ids, :2] = can + direction(side) * between(draw[:, 7:8], 0.3, 0.6)
         self.tray[ids, 2] = TRAY_HEIGHT + CAN_HALF_HEIGHT
-        self.batch.mocap_pos[ids, 0, :2] = self.tray[ids, :2]
+        self.mocap_pos[ids, 0, :2] = self.tray[ids, :2]
 
     def can(self, rows: Rows = ALL) -> np.ndarray:
         """Position of the can's middle, (m, 3)."""
-        can = self.batch.qpos[rows, 7:10].copy()
+        can = self.qpos[rows, 7:10].copy()
         can[:, 2] += CAN_HALF_HEIGHT
         return can
 
     def height(self, rows: Rows = ALL) -> np.ndarray:
         """How far the can is lifted above the floor, m, (m,)."""
-        return self.batch.qpos[rows, 9]
+        return self.qpos[rows, 9]
 
     def firm(self, rows: Rows = ALL) -> np.ndarray:
         """How firmly the fingers hold something, (m,) in [0, 1]."""

@@ -16,9 +16,9 @@ SPINNING = 0.3  # N m
 class RoverPush(RoverTask):
     """Push a box over the floor to a goal.
 
-    Start: rover and box anywhere, 0.6 m or more apart, any headings; the goal 0.4 to 0.9 m from the box. Success: the
+    Start: rover and box anywhere, 0.6 to 1.1 m apart, any headings; the goal 0.4 to 0.8 m from the box. Success: the
     box's middle within `radius` of the goal for 3 control steps.
-    Potential: -2 |box - goal| - 0.5 |base - the point behind the box, seen from the goal|.
+    Potential: -4 |box - goal| - |base - the point behind the box, seen from the goal|.
 
     - box_size: half of the box's side, m (harder: 0.07).
     - radius: how near is near enough, m (harder: 0.06).
@@ -49,18 +49,18 @@ class RoverPush(RoverTask):
     def start(self, ids: np.ndarray, draw: np.ndarray) -> None:
         free = self.room - 0.7
         box = between(draw[:, :2], -0.6 * free, 0.6 * free)
-        away = direction(between(draw[:, 2], -np.pi, np.pi)) * between(draw[:, 3:4], 0.8, 1.4)
+        away = direction(between(draw[:, 2], -np.pi, np.pi)) * between(draw[:, 3:4], 0.7, 1.1)
         self.place(ids, np.clip(box + away, -free, free), between(draw[:, 4], -np.pi, np.pi))
-        self.batch.qpos[ids, 3] = 0.3  # the arm starts above the box
-        self.batch.qpos[ids, 7:9] = box
-        self.batch.qpos[ids, 9] = between(draw[:, 5], -np.pi, np.pi)
-        aside = direction(between(draw[:, 6], -np.pi, np.pi)) * between(draw[:, 7:8], 0.4, 0.9)
+        self.qpos[ids, 3] = 0.3  # the arm starts above the box
+        self.qpos[ids, 7:9] = box
+        self.qpos[ids, 9] = between(draw[:, 5], -np.pi, np.pi)
+        aside = direction(between(draw[:, 6], -np.pi, np.pi)) * between(draw[:, 7:8], 0.4, 0.8)
         self.goal[ids] = np.clip(box + aside, -free, free)
-        self.batch.mocap_pos[ids, 0] = lifted(self.goal[ids])
+        self.mocap_pos[ids, 0] = lifted(self.goal[ids])
 
     def box(self, rows: Rows = ALL) -> np.ndarray:
         """Position of the box's middle, (m, 2)."""
-        return self.batch.qpos[rows, 7:9]
+        return self.qpos[rows, 7:9]
 
     def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         return self.place_base_goal(rows), lifted(self.box(rows))
@@ -72,7 +72,7 @@ class RoverPush(RoverTask):
         box, way = self.box(rows), self.goal[rows] - self.box(rows)
         left = length(way)
         behind = box - way / np.maximum(left, 0.05)[:, None] * (BASE_RADIUS + self.box_size + 0.04)
-        return -2.0 * left - 0.5 * length(self.base(rows) - behind)
+        return -4.0 * left - length(self.base(rows) - behind)
 
     def solved(self, rows: Rows = ALL) -> np.ndarray:
         return length(self.goal[rows] - self.box(rows)) < self.radius

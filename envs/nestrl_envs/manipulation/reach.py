@@ -44,7 +44,7 @@ class RoverReach(RoverTask):
         candidates = self.tip(ids)[:, None, :2] + around
         self.goal[ids, :2] = first_valid(candidates, (np.abs(candidates) < self.room - 0.3).all(axis=-1))
         self.goal[ids, 2] = between(draw[:, 3], 0.1, 0.6)
-        self.batch.mocap_pos[ids, 0] = self.goal[ids]
+        self.mocap_pos[ids, 0] = self.goal[ids]
 
     def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         return self.tip(rows), self.goal[rows]

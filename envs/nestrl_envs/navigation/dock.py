@@ -54,10 +54,10 @@ class RoverDock(RoverTask):
         aside = turn(outward, np.full(len(ids), 0.5 * np.pi)) * between(draw[:, 1:2], -0.8, 0.8)
         start = -outward * between(draw[:, 2:3], 0.3, 0.9) + aside
         self.place(ids, start, between(draw[:, 3], -np.pi, np.pi))
-        self.batch.mocap_pos[ids, 0, :2] = self.parking[ids]
-        self.batch.mocap_quat[ids, 0] = 0.0
-        self.batch.mocap_quat[ids, 0, 0] = np.cos(0.5 * self.bearing[ids])
-        self.batch.mocap_quat[ids, 0, 3] = np.sin(0.5 * self.bearing[ids])
+        self.mocap_pos[ids, 0, :2] = self.parking[ids]
+        self.mocap_quat[ids, 0] = 0.0
+        self.mocap_quat[ids, 0, 0] = np.cos(0.5 * self.bearing[ids])
+        self.mocap_quat[ids, 0, 3] = np.sin(0.5 * self.bearing[ids])
 
     def offset(self, rows: Rows = ALL) -> np.ndarray:
         """Way from the base to the parking place in the dock's frame: along and across, m, (m, 2)."""

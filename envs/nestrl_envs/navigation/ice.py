@@ -53,7 +53,7 @@ class RoverIce(RoverTask):
         angle = between(draw[:, 4 + CANDIDATES :], -np.pi, np.pi)
         candidates = position[:, None] + np.stack([np.cos(angle), np.sin(angle)], axis=-1) * distance[..., None]
         self.goal[ids] = first_valid(candidates, (np.abs(candidates) < free).all(axis=-1))
-        self.batch.mocap_pos[ids, 0] = lifted(self.goal[ids])
+        self.mocap_pos[ids, 0] = lifted(self.goal[ids])
 
     def distance(self, rows: Rows = ALL) -> np.ndarray:
         """Distance from the base to the goal, m, (m,)."""

@@ -64,14 +64,14 @@ class RoverMaze(RoverTask):
         for number, x in enumerate(self._baffles()):
             for row, place in zip(ids, layout[:, number], strict=True):
                 middles, gap = scene.pieces_of_baffle(self.room, self.gap, int(place))
-                self.batch.mocap_pos[row, 3 * number : 3 * number + 3, 0] = x
-                self.batch.mocap_pos[row, 3 * number : 3 * number + 3, 1] = middles
+                self.mocap_pos[row, 3 * number : 3 * number + 3, 0] = x
+                self.mocap_pos[row, 3 * number : 3 * number + 3, 1] = middles
                 self.gaps[row, number] = x, gap
         first = np.where(draw[:, 1] < 0.5, 0, ROOMS - 1)
         self.goal_room[ids] = np.where(draw[:, 2] < 0.5, 1, ROOMS - 1 - first)
         self.place(ids, self._within(first, draw[:, 3:5], 0.3), between(draw[:, 7], -0.5, 0.5))
         self.goal[ids] = self._within(self.goal_room[ids], draw[:, 5:7], 0.3)
-        self.batch.mocap_pos[ids, 3 * (ROOMS - 1)] = lifted(self.goal[ids])
+        self.mocap_pos[ids, 3 * (ROOMS - 1)] = lifted(self.goal[ids])
 
     def _baffles(self) -> np.ndarray:
         return np.linspace(-self.room, self.room, ROOMS + 1)[1:-1]

@@ -58,8 +58,8 @@ class RoverSlalom(RoverTask):
         aside = 0.5 * self.gate + POST_RADIUS
         for gate in range(GATES):
             for post, side in ((2 * gate, 1), (2 * gate + 1, -1)):
-                self.batch.mocap_pos[ids, post, :2] = self.points[ids, gate] + [0.0, side * aside]
-        self.batch.mocap_pos[ids, 2 * GATES, :2] = self.points[ids, GATES]
+                self.mocap_pos[ids, post, :2] = self.points[ids, gate] + [0.0, side * aside]
+        self.mocap_pos[ids, 2 * GATES, :2] = self.points[ids, GATES]
 
     def advance(self) -> None:
         offset = np.abs(self.base() - self.target(ALL))
