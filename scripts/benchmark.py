@@ -1,6 +1,6 @@
 """How fast training is, beside stable-baselines3's own vector environments over the same task, and beside the limit.
 
-    python scripts/benchmark.py            # about five minutes; writes results/benchmark.json
+    python scripts/benchmark.py            # about five minutes; writes results/benchmark.json and .md
 
 Everything is measured in this one run on this one machine, each stack in a process of its own, with one and with two
 torch threads, of which the faster counts. Absolute numbers drift with the machine; ratios hold.
@@ -69,6 +69,7 @@ def main() -> None:
     result = everything()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+    arguments.output.with_suffix(".md").write_text(table(result) + "\n")
     print(table(result), f"\nwritten to {arguments.output}")
 
 

@@ -53,6 +53,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert "mixed-10" not in capsys.readouterr().out
 
 
+@pytest.mark.learning
 def test_a_life_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.yaml").write_text(SEQUENCE)
     for method in ("finetune", "cloning"):
@@ -131,6 +132,7 @@ def test_ctrl_c_exits_with_130_and_says_how_to_resume(
     assert "nestrl resume runs/mine-finetune-s0" in capsys.readouterr().err
 
 
+@pytest.mark.learning
 def test_module_in_the_current_folder_is_found(tmp_path: Path) -> None:
     (tmp_path / "my_package.py").write_text("raise RuntimeError('was imported')")
     code = "from nestrl.cli import main; main(['train', 'quick-3', '--import', 'my_package'])"

@@ -111,7 +111,7 @@ class BatchEnv:
         return self._expanded[name]
 
     def reset(self, ids: np.ndarray | None = None, seeds: np.ndarray | None = None) -> None:
-        """Start an episode in the simulations `ids` (m,), default all; `seeds` (m,) begin their series of episodes anew."""
+        """Start an episode in the simulations `ids` (m,), default all; `seeds` (m,) begin their series anew."""
         ids = np.arange(self.num_simulations) if ids is None else np.asarray(ids)
         if seeds is not None:
             self.seed[ids], self.episode[ids] = seeds, 0

@@ -31,6 +31,7 @@ def full_disk(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.learning
 @pytest.mark.parametrize("call", ["replace", "fsync"])
 def test_full_disk_leaves_the_earlier_checkpoint(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save, saved = checkpoint.save, []

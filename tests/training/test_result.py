@@ -94,6 +94,7 @@ def test_policy_alone_is_enough_to_act(finished: Run, tmp_path: Path) -> None:
     assert np.array_equal(shared, nestrl.load(finished.path).predict(observation, task="calm")[0])
 
 
+@pytest.mark.learning
 def test_references_make_forward_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NESTRL_REFERENCES", str(tmp_path / "references"))
     config = tiny_config()

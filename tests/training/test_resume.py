@@ -65,6 +65,7 @@ def _bits(value: Any) -> Any:
 
 
 # Where it is killed; the last checkpoint then stands within the first task, or at the boundary.
+@pytest.mark.learning
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
 @pytest.mark.parametrize("killed_at", [300, 700])
 def test_killed_and_resumed_run_ends_with_the_same_bits(
@@ -116,6 +117,7 @@ def test_ctrl_c_saves_between_evaluations_and_resumes_exactly(
     assert_same_end(whole["ppo"], tmp_path / "stopped")
 
 
+@pytest.mark.learning
 def test_rover_tasks_resume_exactly(tmp_path: Path) -> None:
     rovers = tuple(Task(name, f"nestrl_envs:nestrl/Rover{name}-v0") for name in ("Reach", "Push"))
     sequence = TaskSequence("rovers", rovers, (Segment("Reach", 512), Segment("Push", 512)))

@@ -16,21 +16,28 @@ SPINNING = 0.3  # N m
 class RoverPush(RoverTask):
     """Push a box over the floor to a goal.
 
-    Start: rover and box anywhere, 0.6 to 1.1 m apart, any headings; the goal 0.4 to 0.8 m from the box. Success: the
+    Start: rover and box anywhere, 0.65 to 0.95 m apart, any headings; the goal 0.35 to `far` m from the box. Success: the
     box's middle within `radius` of the goal for 3 control steps.
     Potential: -4 |box - goal| - |base - the point behind the box, seen from the goal|.
 
     - box_size: half of the box's side, m (harder: 0.07).
     - radius: how near is near enough, m (harder: 0.06).
+    - far: greatest distance of the goal from the box at the start, m (harder: 1.2).
     """
 
     default_horizon = 100
     draws = 9
 
     def __init__(
-        self, num_simulations: int = 1, *, box_size: float = 0.11, radius: float = 0.12, **options: object
+        self,
+        num_simulations: int = 1,
+        *,
+        box_size: float = 0.11,
+        radius: float = 0.12,
+        far: float = 0.65,
+        **options: object,
     ) -> None:
-        self.box_size, self.radius = box_size, radius
+        self.box_size, self.radius, self.far = box_size, radius, far
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self.goal = self.array("goal", 2)
 
@@ -49,12 +56,12 @@ class RoverPush(RoverTask):
     def start(self, ids: np.ndarray, draw: np.ndarray) -> None:
         free = self.room - 0.7
         box = between(draw[:, :2], -0.6 * free, 0.6 * free)
-        away = direction(between(draw[:, 2], -np.pi, np.pi)) * between(draw[:, 3:4], 0.7, 1.1)
+        away = direction(between(draw[:, 2], -np.pi, np.pi)) * between(draw[:, 3:4], 0.65, 0.95)
         self.place(ids, np.clip(box + away, -free, free), between(draw[:, 4], -np.pi, np.pi))
         self.qpos[ids, 3] = 0.3  # the arm starts above the box
         self.qpos[ids, 7:9] = box
         self.qpos[ids, 9] = between(draw[:, 5], -np.pi, np.pi)
-        aside = direction(between(draw[:, 6], -np.pi, np.pi)) * between(draw[:, 7:8], 0.4, 0.8)
+        aside = direction(between(draw[:, 6], -np.pi, np.pi)) * between(draw[:, 7:8], 0.35, self.far)
         self.goal[ids] = np.clip(box + aside, -free, free)
         self.mocap_pos[ids, 0] = lifted(self.goal[ids])
 
