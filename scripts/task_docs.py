@@ -7,13 +7,10 @@ python scripts/task_docs.py --check      # writes nothing; exit code 1 if anythi
 
 import argparse
 import inspect
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
 
 import gymnasium as gym
 import numpy as np
@@ -39,6 +36,7 @@ PAGE = """\
 
 {picture}```python
 import gymnasium as gym
+
 env = gym.make("nestrl_envs:{env_id}")
 many = gym.make_vec("nestrl_envs:{env_id}", num_envs=256)
 ```

@@ -2,7 +2,6 @@
 
 import os
 
-os.environ.setdefault("MUJOCO_GL", "egl")  # read once, when mujoco is imported
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

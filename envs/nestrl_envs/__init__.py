@@ -8,6 +8,8 @@ many = gym.make_vec("nestrl_envs:nestrl/RoverPush-v0", num_envs=256)
 from functools import partial
 from importlib import metadata
 
+from nestrl_envs.rendering import choose_opengl
+
 
 def refuse_bad_mujoco(version: str) -> None:
     """Raise ImportError for a version of MuJoCo with which the tasks would compute wrong physics, or none."""
@@ -21,6 +23,7 @@ def refuse_bad_mujoco(version: str) -> None:
 
 
 refuse_bad_mujoco(metadata.version("mujoco"))
+choose_opengl()  # before mujoco is imported
 
 import gymnasium as gym
 

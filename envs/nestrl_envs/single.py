@@ -8,6 +8,7 @@ import numpy as np
 
 from nestrl_envs.batch_env import BatchEnv
 from nestrl_envs.fields import column
+from nestrl_envs.rendering import REMEDY
 
 
 class SingleEnv(gym.Env[np.ndarray, np.ndarray]):
@@ -53,7 +54,7 @@ class SingleEnv(gym.Env[np.ndarray, np.ndarray]):
         model, data = batch.get_model(0), batch.get_data(0)
         mujoco.mj_forward(model, data)
         if self._renderer is None:
-            self._renderer = mujoco.Renderer(self.simulations.model, 480, 640)
+            self._renderer = new_renderer(self.simulations.model)
         self._renderer.model.body_pos[:] = model.body_pos
         self._renderer.update_scene(data, "overview")
         return self._renderer.render()
@@ -62,6 +63,14 @@ class SingleEnv(gym.Env[np.ndarray, np.ndarray]):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+
+def new_renderer(model: mujoco.MjModel) -> mujoco.Renderer:
+    """Return a renderer; RuntimeError with the remedy where there is no OpenGL."""
+    try:
+        return mujoco.Renderer(model, 480, 640)
+    except Exception as error:  # each OpenGL fails in its own way
+        raise RuntimeError(f"{REMEDY} ({type(error).__name__}: {error})") from error
 
 
 def spaces_of(simulations: BatchEnv) -> tuple[gym.spaces.Box, gym.spaces.Box]:
