@@ -121,14 +121,14 @@ class Panelled:
         head.add_row("task", f"[bold]{moment.task}[/] (segment {moment.segment + 1} of {moment.n_segments})")
         head.add_row("steps", f"{moment.steps:,} of {moment.total_steps:,}")
         head.add_row("speed", f"{moment.steps_per_second:,.0f} steps/s, {moment.time_left} left")
+        head.add_row("life", ProgressBar(total=moment.total_steps, completed=moment.steps, width=60))
         tasks = Table.grid(padding=(0, 2))
         for task, rate in moment.success.items():
             style = "bold" if task == moment.task else ""
             bar = ProgressBar(total=1, completed=rate, width=30, complete_style="green", finished_style="green")
             tasks.add_row(f"[{style}]{task}[/]" if style else task, bar, f"{rate:.2f}")
         measured = "  ".join(f"{name} {value:.3g}" for name, value in moment.measurements.items())
-        progress = ProgressBar(total=moment.total_steps, completed=moment.steps, width=60)
-        self._live.update(Panel(Group(head, progress, tasks, measured), title=moment.title, width=80))
+        self._live.update(Panel(Group(head, tasks, measured), title=moment.title, width=80))
 
     def say(self, text: str) -> None:
         """Print the text above the panel."""
