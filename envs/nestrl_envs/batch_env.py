@@ -13,6 +13,7 @@ from nestrl_envs.shaping import reward_terms
 
 Rows = np.ndarray | slice  # which simulations: their ids (m,), or slice(None) for all
 ALL = slice(None)
+WORTH_THREADS = 16  # simulations below which one thread is quickest
 _WARNING = mujoco.mjtWarning
 BAD_STATE = [int(kind) for kind in (_WARNING.mjWARN_BADQPOS, _WARNING.mjWARN_BADQVEL, _WARNING.mjWARN_BADQACC)]
 
@@ -44,13 +45,15 @@ class BatchEnv:
     timestep: ClassVar[float] = 0.04  # s of a physics step
     substeps: ClassVar[int] = 2  # physics steps a control step
 
-    def __init__(self, num_simulations: int = 1, *, horizon: int | None = None, threads: int = 1) -> None:
+    def __init__(self, num_simulations: int = 1, *, horizon: int | None = None, threads: int = 0) -> None:
         if num_simulations < 1 or threads < 0 or (horizon is not None and horizon < 1):
             raise ValueError("a BatchEnv needs at least one simulation, threads >= 0 (0: all cores) and a horizon >= 1")
         self.num_simulations = num_simulations
         self.horizon = horizon or self.default_horizon
         self.model = self.build()
         self.model.opt.timestep = self.timestep
+        if num_simulations < WORTH_THREADS:
+            threads = 1
         self.batch = batch = Batch(self.model, num_simulations, threads)
         self.qpos, self.qvel, self.ctrl = batch.qpos, batch.qvel, batch.ctrl  # live views (n, ...)
         self.mocap_pos, self.mocap_quat = batch.mocap_pos, batch.mocap_quat

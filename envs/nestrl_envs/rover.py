@@ -28,7 +28,7 @@ class RoverTask(BatchEnv):
     - room: distance of the walls from the middle, m.
     - horizon: control steps of 0.08 s until an episode is cut off.
     - dynamics: drift, see `nestrl_envs.dynamics.Dynamics`.
-    - threads: of the physics, 0 for all cores.
+    - threads: of the physics, 0 for all cores; the numbers are the same with any.
     """
 
     observed = fields.OBSERVATION
@@ -43,7 +43,7 @@ class RoverTask(BatchEnv):
         room: float = 2.0,
         horizon: int | None = None,
         dynamics: Mapping[str, Any] | None = None,
-        threads: int = 1,
+        threads: int = 0,
     ) -> None:
         self.room = room
         self.dynamics = dynamics_from(dynamics)
