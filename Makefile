@@ -14,7 +14,7 @@ demo: $(READY)  ## train three tasks in a row, plainly and with retention; print
 test: $(READY)  ## the whole test suite
 	$(RUN)/python -m pytest -n 2 --dist loadgroup
 
-test-fast: $(READY)  ## under a minute
+test-fast: $(READY)  ## about a minute
 	$(RUN)/python -m pytest -n 2 --dist loadgroup -m fast
 
 check: $(READY)  ## style and types
