@@ -305,7 +305,14 @@ def table(result: dict[str, Any]) -> str:
     speeds: dict[str, float] = result["steps_per_second"]
     lines = ["| stack | environment steps/s, training included |", "|---|---|"]
     lines += [f"| {name} | {speed:,.0f} |" for name, speed in speeds.items()]
-    return "\n".join([*lines, "", *(f"{name}: {ratio:.2f}" for name, ratio in result["ratios"].items())])
+    lines += [
+        "",
+        "| ratio | |",
+        "|---|---|",
+        *(f"| {name} | {ratio:.3f} |" for name, ratio in result["ratios"].items()),
+    ]
+    spent = ", ".join(f"{part} {each:.0f} us" for part, each in result["microseconds per step"].items())
+    return "\n".join([*lines, "", f"Where a step goes: {spent}. {result['machine']['cores']} cores."])
 
 
 def processor() -> str:
