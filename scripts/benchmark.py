@@ -261,7 +261,7 @@ def clock(spent: dict[str, float], name: str, owner: Any, method: str) -> None:
 
 def cloning(threads: int) -> Measured:
     """Return the time of training with `cloning` over that with `finetune`, on a second task, in turns."""
-    learners = [second_task(method, threads) for method in ("finetune", "cloning")]
+    learners = [second_task(method) for method in ("finetune", "cloning")]
     ratios = []
     for _ in range(8):
         seconds = [seconds_of_learning(agent) for agent in learners]
@@ -269,7 +269,7 @@ def cloning(threads: int) -> Measured:
     return {"ratio": statistics.median(ratios)}
 
 
-def second_task(name: str, threads: int) -> Agent:
+def second_task(name: str) -> Agent:
     """Return an agent that is learning its second task under a method."""
     first, second = make_ours(0, (ENV_ID, ENV_ID.replace("Push", "Reach")))
     agent = make_agent(N_ENVS, first.union)

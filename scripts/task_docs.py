@@ -81,17 +81,17 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, fail if anything is out of date")
     parser.add_argument("--pictures", action="store_true", help="render the pictures, too")
     arguments = parser.parse_args()
-    stale = [path for path, text in pages() if not path.exists() or path.read_text() != text]
+    if arguments.pictures and not arguments.check:
+        for env_id in TASKS:
+            draw(env_id)
+    stale = {path: text for path, text in pages() if not path.exists() or path.read_text() != text}
     if arguments.check:
         names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
         print(f"out of date: {names}; run `make tables`" if stale else "the worlds' documentation is up to date")
         return int(bool(stale))
-    WORLDS.mkdir(parents=True, exist_ok=True)
-    for path, text in pages():
+    for path, text in stale.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    if arguments.pictures:
-        for env_id in TASKS:
-            draw(env_id)
     return 0
 
 
@@ -197,6 +197,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def draw(env_id: str) -> None:
     """Render the start of one episode into docs/worlds/."""
+    WORLDS.mkdir(parents=True, exist_ok=True)
     env = gym.make(env_id, render_mode="rgb_array")
     env.reset(seed=PICTURE_SEED)
     picture = Image.fromarray(np.asarray(env.render()))

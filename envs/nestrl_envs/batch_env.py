@@ -52,9 +52,8 @@ class BatchEnv:
         self.horizon = horizon or self.default_horizon
         self.model = self.build()
         self.model.opt.timestep = self.timestep
-        if num_simulations < WORTH_THREADS:
-            threads = 1
-        self.batch = batch = Batch(self.model, num_simulations, threads)
+        alone = 1 if num_simulations < WORTH_THREADS else 0  # 0: the batch takes all cores
+        self.batch = batch = Batch(self.model, num_simulations, threads or alone)
         self.qpos, self.qvel, self.ctrl = batch.qpos, batch.qvel, batch.ctrl  # live views (n, ...)
         self.mocap_pos, self.mocap_quat = batch.mocap_pos, batch.mocap_quat
         self._warnings = batch.warning[:, :, 1]  # how often each kind was given, live

@@ -18,6 +18,8 @@ def choose_opengl() -> None:
     """
     if sys.platform != "linux" or "MUJOCO_GL" in os.environ or "DISPLAY" in os.environ:
         return
-    found = [name for name, library in LIBRARIES.items() if find_library(library)]
+    found = next(
+        (name for name, library in LIBRARIES.items() if find_library(library)), None
+    )  # a search starts programs
     if found:
-        os.environ["MUJOCO_GL"] = found[0]
+        os.environ["MUJOCO_GL"] = found

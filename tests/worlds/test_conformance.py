@@ -51,12 +51,12 @@ def test_passes_the_checkers_of_gymnasium_and_stable_baselines3(env_id: str) -> 
 @pytest.mark.parametrize("dynamics", [None, ALL_DYNAMICS], ids=["nominal", "drift"])
 def test_a_batch_equals_single_environments_to_the_last_bit(env_id: str, dynamics: dict | None) -> None:
     n = 64 if dynamics is None else 8
-    batch = make_vector(env_id, n, horizon=6, dynamics=dynamics, threads=2)
-    singles = [gym.make(env_id, horizon=6, dynamics=dynamics).unwrapped for _ in range(n)]
+    batch = make_vector(env_id, n, horizon=12, dynamics=dynamics, threads=2)
+    singles = [gym.make(env_id, horizon=12, dynamics=dynamics).unwrapped for _ in range(n)]
     observations, _ = batch.reset(seed=7)
     assert np.array_equal(observations, [env.reset(seed=7 + i)[0] for i, env in enumerate(singles)])
     random = np.random.default_rng(0)
-    for _ in range(14):  # two episodes and a bit
+    for _ in range(30):  # two and a half episodes
         actions = random.normal(size=(n, 6))
         observations, rewards, terminated, truncated, _ = batch.step(actions)
         for i, env in enumerate(singles):

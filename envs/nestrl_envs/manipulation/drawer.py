@@ -19,8 +19,8 @@ BAR_RADIUS = 0.010  # m
 class RoverDrawer(RoverTask):
     """Grip the upright bar of a drawer's handle and pull the drawer open.
 
-    Start: rover 0.9 to 2 m before the handle and within 1 m of the cabinet's middle line, heading within 0.6 rad of the
-    cabinet's; the cabinet anywhere along the east wall.
+    Start: rover 1.3 to 2.1 m before the handle and within 1 m of the cabinet's middle line, heading within 0.6 rad
+    of the cabinet's; the cabinet anywhere along the east wall.
     Success: the drawer pulled `pull` m or more for 3 control steps.
     Potential: -|tip - bar| + 0.4 m x exp(-|tip - bar| / 0.04 m) x closed + 6 x pulled length - 0.1 m x |heading|.
 
