@@ -28,17 +28,29 @@ app = SubcommandApp()
 
 
 @app.command(name="list")
-def list_names(what: Positional[Literal["all", "environments", "sequences", "methods"]] = "all") -> None:
-    """Show what there is, with one line each."""
-    from nestrl.methods import METHODS
+def list_names(
+    what: Positional[Literal["all", "environments", "sequences", "methods"]] = "all", long: bool = False
+) -> None:
+    """Show what there is, with one line each.
+
+    Args:
+        what: Which of them.
+        long: Of the methods: what they store, cost and must know, and the paper, as a table.
+    """
+    from nestrl.methods import METHODS, find_method
     from nestrl.tasks.named import DESCRIPTIONS
     from nestrl_envs import TASKS
 
     tables = {
         "environments": {name: (task.__doc__ or "").partition("\n")[0] for name, task in TASKS.items()},
         "sequences": DESCRIPTIONS,
-        "methods": {name: entry.summary for name, entry in METHODS.items()},
+        "methods": {name: find_method(name).card.summary for name in METHODS},
     }
+    if long:
+        from nestrl.report.tables import method_cards
+
+        print(method_cards())
+        return
     for title, rows in tables.items():
         if what in ("all", title):
             print(f"{title}:")
@@ -116,16 +128,32 @@ def compare(runs: Positional[tuple[Path, ...]]) -> None:
 
 
 @app.command(name="report")
-def report(runs: Positional[tuple[Path, ...]], picture: Path | None = None) -> None:
-    """Show the retention matrix of each run and the comparison of all.
+def report(
+    runs: Positional[tuple[Path, ...]],
+    picture: Path | None = None,
+    baseline: str | None = None,
+    allow_mixed: bool = False,
+    per_order: bool = False,
+) -> None:
+    """Show the retention matrix of each run and the comparison of all; or write a study's tables, figures and page.
 
     Args:
-        runs: Folders of finished runs.
-        picture: Draw success over the life and the matrices into this file (.png, .svg or .pdf), too.
+        runs: Folders of finished runs; or one folder of a study's results, which the report is written into.
+        picture: Runs: draw success over the life and the matrices into this file (.png, .svg or .pdf), too.
+        baseline: Study: the method that the others are compared with; by default cloning, else the first.
+        allow_mixed: Study: runs made under different conditions are flagged, not refused.
+        per_order: Study: draw the retention matrices of each order, too.
     """
     from nestrl.report.pictures import draw_skills
+    from nestrl.report.study_report import write_report
     from nestrl.report.tables import comparison_table, retention_table
+    from nestrl.studies.study import open_study
 
+    if len(runs) == 1 and (runs[0] / "finished.jsonl").is_file():
+        for table in write_report(open_study(runs[0]), baseline, allow_mixed=allow_mixed, per_order=per_order):
+            print(table.markdown())
+        print(f"Wrote {runs[0] / 'index.html'}, tables/ and figures/ beside it")
+        return
     opened = _open_runs(runs)
     for run in opened:
         print(f"{run.path}\n\n{retention_table(run)}\n")
@@ -147,6 +175,39 @@ def picture(runs: Positional[tuple[Path, ...]], out: Path = Path("skills.png")) 
 
     draw_skills(_open_runs(runs), out)
     print(f"Drew {out}")
+
+
+@app.command(name="study")
+def study(file: Positional[Path], status: bool = False, retry_failed: bool = False) -> None:
+    """Run every method of a study on every sequence and seed, side by side; a study that was stopped goes on.
+
+    Args:
+        file: The study, as YAML; scripts/studies/ has examples.
+        status: Only show how far it is.
+        retry_failed: Go on with runs that have failed, too.
+    """
+    from rich import print as show
+
+    from nestrl.studies.running import run_study
+    from nestrl.studies.status import status as status_table
+
+    if not status:
+        run_study(file, retry_failed=retry_failed)
+    show(status_table(file))
+
+
+@app.command(name="tune")
+def tune(search: Positional[Path], status: bool = False) -> None:
+    """Search the options of methods on development sequences, whose results are never reported.
+
+    Args:
+        search: A YAML file: sequences, seeds, trials, and the space of each method.
+        status: Show how far it is, and run nothing.
+    """
+    from nestrl.studies.tune import status as status_of
+    from nestrl.studies.tune import tune as tune_methods
+
+    print(status_of(search) if status else tune_methods(search))
 
 
 @app.command(name="check")

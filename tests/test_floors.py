@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "methods": {"errors", "nested", "updates", "agents", "tasks"},
     "evaluation": {"errors", "agents", "tasks"},
     "training": {"errors", "tasks", "agents", "updates", "nested", "methods", "evaluation"},
-    "report": {"errors", "tasks", "agents", "updates", "nested", "methods", "evaluation", "training"},
+    "studies": {"errors", "tasks", "agents", "updates", "nested", "methods", "evaluation", "training"},
+    "report": {"errors", "tasks", "agents", "updates", "nested", "methods", "evaluation", "training", "studies"},
 }
 
 

@@ -1,7 +1,7 @@
 """The learner: a stable-baselines3 algorithm that goes from task to task and can be saved and resumed bit for bit."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,16 +12,29 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
 
 from nestrl.agents.algorithms import algorithm_class, hyperparameters, policy_class
-from nestrl.agents.policies import ActorGroups, Architecture, Policy
-from nestrl.agents.snapshots import copied, load_random_state, load_replay_state, random_state, replay_state
+from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy
+from nestrl.agents.snapshots import (
+    Experience,
+    copied,
+    experience_of,
+    load_random_state,
+    load_replay_state,
+    random_state,
+    replay_state,
+)
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.tasks.union import UnionSpace
 
 OPTIMIZER_OPTIONS = {"eps": 1e-5, "fused": True}
 """eps as stable-baselines3 has it for PPO; fused steps take a fifth of the time of ordinary ones."""
+
+
+TrialEpisodes = Callable[[Any, int, int, int], tuple[NDArray[np.float64], int]]
+"""Called with policy, task index, episodes and seed; gives the returns (episodes,) and the steps that they took."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,10 @@ class Agent:
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
     ) -> None:
         self.config, self.union, self.seed = config, union, seed
-        self._starts = 0
+        self._starts = self._trials = 0
+        self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
+        self._segment_start, self._segment_steps = 0, 1
+        self._try_out: TrialEpisodes | None = None
         algorithm = algorithm_class(config.algorithm)
         n_heads = union.n_tasks if config.heads == "per_task" else 1
         self.algorithm: Any = algorithm(
@@ -123,12 +139,60 @@ class Agent:
         """Return the actor's parameters by depth: trunk_0, trunk_1, ..., head, log_std."""
         return self.algorithm.policy.actor_groups()  # type: ignore[no-any-return]
 
-    def start_task(self, task_index: int, vec_env: TaskVecEnv, first: bool) -> None:
+    @property
+    def progress(self) -> float:
+        """Share of the current segment's steps that are done, in 0..1."""
+        done = self.algorithm.num_timesteps - self._segment_start + self._charged
+        return min(1.0, done / self._segment_steps)
+
+    def policy_with(self, values: Sequence[Tensor] | None = None) -> OwnPolicy:
+        """Return a separate policy whose actor holds copies of these values, by default the present ones."""
+        return OwnPolicy(self.algorithm.policy, values)
+
+    def renew_actor(self) -> None:
+        """Give the actor fresh weights, in place."""
+        self.algorithm.policy.renew_actor()
+
+    def copy_behaviour(self, source: int, target: int) -> None:
+        """Let the network answer in task `target` as it would if that were task `source`."""
+        self.algorithm.policy.copy_behaviour(source, target)
+
+    def allow_trials(self, try_out: TrialEpisodes) -> None:
+        """Let policies be tried out in training episodes from now on."""
+        self._try_out = try_out
+
+    def trial(
+        self, policies: Sequence[Any], task_index: int, episodes: int, *, charged: bool = True
+    ) -> NDArray[np.float64]:
+        """Return the returns (k, episodes) of whole training episodes of a task with each of k policies.
+
+        All get the same starts. The steps count as steps of the segment if `charged`. Raises BadConfig where no
+        episodes can be had.
+        """
+        if self._try_out is None:
+            raise BadConfig("Policies can be tried out only within a run; use nestrl.train or nestrl.load.")
+        seed = int(np.random.SeedSequence((self.seed, self._starts, self._trials)).generate_state(1)[0]) % 2**30
+        self._trials += 1
+        tried = [self._try_out(policy, task_index, episodes, seed) for policy in policies]
+        if charged:
+            steps = sum(steps for _, steps in tried)
+            self._charged += steps
+            self._uncounted += steps
+        return np.array([returns for returns, _ in tried])
+
+    def experience(self) -> Experience | None:
+        """Return the last rollout; None if the algorithm learns off policy."""
+        rollout = getattr(self.algorithm, "rollout_buffer", None)
+        return None if rollout is None else experience_of(rollout)
+
+    def start_task(self, task_index: int, vec_env: TaskVecEnv, first: bool, steps: int = 1) -> None:
         """Turn to a task: new simulations (seeded from the agent's seed), no momentum, no old experience, fresh critic.
 
-        `first` tells that nothing was learned before. Raises BadConfig if `vec_env` does not fit the agent.
+        `first` tells that nothing was learned before, `steps` how long the segment will be. Simulations of all tasks
+        at once (see JointVecEnv) go on with everything as it was. Raises BadConfig if `vec_env` does not fit the agent.
         """
-        if vec_env.num_envs != self.config.n_envs or vec_env.task_index != task_index:
+        joint = vec_env.task_index is None
+        if vec_env.num_envs != self.config.n_envs or not (joint or vec_env.task_index == task_index):
             raise BadConfig(
                 f"The agent wants {self.config.n_envs} simulations of task {task_index}, "
                 f"but got {vec_env.num_envs} of task {vec_env.task_index}."
@@ -137,7 +201,27 @@ class Agent:
         algorithm.set_env(vec_env, force_reset=True)
         vec_env.seed(int(np.random.SeedSequence((self.seed, self._starts)).generate_state(1)[0]) % 2**30)
         self._starts += 1
+        self._segment_start, self._segment_steps, self._charged = algorithm.num_timesteps, steps, 0
         algorithm.ep_info_buffer = algorithm.ep_success_buffer = None
+        if first or not joint:
+            self._leave_the_past(first)
+
+    def learn(self, steps: int) -> int:
+        """Train for at least `steps` environment steps, in whole rollouts; return how many were taken.
+
+        Steps of trials since the last call are among them. Raises TrainingDiverged if a loss or parameter is no longer
+        finite, EnvironmentFault if the environment fails.
+        """
+        trials, self._uncounted = self._uncounted, 0
+        before = self.algorithm.num_timesteps
+        if steps > trials:
+            self.algorithm.learn(steps - trials, reset_num_timesteps=False, log_interval=None)
+            self._raise_if_diverged()
+        return int(self.algorithm.num_timesteps - before) + trials
+
+    def _leave_the_past(self, first: bool) -> None:
+        """Forget momentum, values and experience of another task."""
+        algorithm = self.algorithm
         for optimizer in self._optimizers().values():
             optimizer.state.clear()
         if not first and self.config.fresh_critic:
@@ -147,16 +231,6 @@ class Agent:
         if self._replay is not None:
             self._replay.reset()
             algorithm.learning_starts = algorithm.num_timesteps + self._learning_starts
-
-    def learn(self, steps: int) -> int:
-        """Train for at least `steps` environment steps, in whole rollouts; return how many were taken.
-
-        Raises TrainingDiverged if a loss or parameter is no longer finite, EnvironmentFault if the environment fails.
-        """
-        before = self.algorithm.num_timesteps
-        self.algorithm.learn(steps, reset_num_timesteps=False, log_interval=None)
-        self._raise_if_diverged()
-        return int(self.algorithm.num_timesteps - before)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that determines the future, between two calls of `learn`: tensors, arrays, primitives only.
@@ -169,7 +243,7 @@ class Agent:
             "optimizers": {name: copied(optimizer.state_dict()) for name, optimizer in self._optimizers().items()},
             "log_ent_coef": copied(getattr(algorithm, "log_ent_coef", None)),
             "counters": {name: getattr(algorithm, name) for name in _COUNTERS if hasattr(algorithm, name)},
-            "starts": self._starts,
+            "segment": {name: getattr(self, name) for name in _SEGMENT},
             "last_observations": copied(algorithm._last_obs),
             "last_episode_starts": copied(algorithm._last_episode_starts),
             "episodes": list(algorithm.ep_info_buffer or ()),
@@ -188,7 +262,8 @@ class Agent:
             algorithm.log_ent_coef.data.copy_(state["log_ent_coef"])
         for name, value in state["counters"].items():
             setattr(algorithm, name, value)
-        self._starts = state["starts"]
+        for name, value in state["segment"].items():
+            setattr(self, name, value)
         algorithm._last_obs = copied(state["last_observations"]) if algorithm.env.resumes_exactly else None
         algorithm._last_episode_starts = copied(state["last_episode_starts"])
         algorithm.ep_info_buffer = deque(state["episodes"], maxlen=algorithm._stats_window_size)
@@ -218,6 +293,7 @@ class Agent:
             )
 
 
+_SEGMENT = ("_starts", "_trials", "_charged", "_uncounted", "_segment_start", "_segment_steps")
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining", "learning_starts")
 
 

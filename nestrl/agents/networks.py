@@ -34,10 +34,14 @@ class Normalizer(nn.Module):
         normalized = (features - one_hot @ self.mean) / (one_hot @ self.scale)
         return torch.cat((normalized.clamp_(-CLIP, CLIP), one_hot * TASK_FEATURE_SCALE), dim=1)
 
+    @property
+    def width(self) -> int:
+        """D, the number of features before the one-hot."""
+        return self.mean.shape[1]
+
     def split(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Return the task's own features (n, D) and the one-hot of the task (n, N)."""
-        width = self.mean.shape[1]
-        return observations[:, :width], observations[:, width:]
+        return observations[:, : self.width], observations[:, self.width :]
 
 
 class Trunk(nn.Sequential):

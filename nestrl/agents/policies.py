@@ -1,5 +1,7 @@
 """Policies for stable-baselines3's PPO and SAC, made of the same parts, and the view of them that all others see."""
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +148,19 @@ class ActorCriticPolicy(OnPolicy):
         """Give the critic fresh weights, in place."""
         self.critic.load_state_dict(self.architecture.critic(self.features_dim).state_dict())
 
+    def renew_actor(self) -> None:
+        """Give the actor fresh weights, in place."""
+        parts, head = self.architecture, self.actor_head
+        inputs = self.actor_trunk.outputs
+        self.actor_trunk.load_state_dict(Trunk(self.features_dim, parts.network).state_dict())
+        head.load_state_dict(Heads(parts.n_heads, inputs, head.outputs, ACTOR_GAIN).state_dict())
+        if isinstance(self.action_space, spaces.Box):
+            self.log_std.data.fill_(parts.initial_log_std)
+
+    def copy_behaviour(self, source: int, target: int) -> None:
+        """Let the actor answer in task `target` as it would if that were task `source`."""
+        _copy_behaviour(self.actor_trunk, [self.actor_head], self.normalizer.width, source, target)
+
 
 class SquashedActor(OffPolicyActor):
     """The actor of SAC: trunk, then a head for the mean and one for log_std, which here depends on the observation."""
@@ -247,12 +262,31 @@ class SACPolicy(OffPolicy):
         self.critic.load_state_dict(fresh)
         self.critic_target.load_state_dict(fresh)
 
+    def renew_actor(self) -> None:
+        """Give the actor fresh weights, in place."""
+        self.actor.load_state_dict(self.make_actor().state_dict())
+
+    def copy_behaviour(self, source: int, target: int) -> None:
+        """Let the actor answer in task `target` as it would if that were task `source`."""
+        actor: Any = self.actor
+        _copy_behaviour(actor.latent_pi, [actor.mu, actor.log_std], actor.normalizer.width, source, target)
+
 
 def _groups(trunk: nn.Module, head: nn.Module, log_std: list[Parameter]) -> ActorGroups:
     """Return the actor's parameters by depth: trunk_0, trunk_1, ..., head, and log_std where there is one."""
     groups = {f"trunk_{depth}": list(block.parameters()) for depth, block in enumerate(trunk.children())}
     groups["head"] = list(head.parameters())
     return groups | {"log_std": log_std} if log_std else groups
+
+
+def _copy_behaviour(trunk: Trunk, heads: list[Heads], width: int, source: int, target: int) -> None:
+    """Copy what is a task's own in the network: the one-hot's input weights (after `width` features) and its heads."""
+    with torch.no_grad():
+        inputs = trunk[0][0].weight  # type: ignore[index]
+        inputs[:, width + target] = inputs[:, width + source]
+    for head in heads:
+        if len(head.heads) > 1:
+            head.heads[target].load_state_dict(head.heads[source].state_dict())
 
 
 class Policy:
@@ -270,3 +304,18 @@ class Policy:
     def output(self, observations: Tensor) -> ActorOutput:
         """Return the action distribution's parameters for union observations (n, D + N), with gradient."""
         return self.network.actor_distribution(observations)
+
+
+class OwnPolicy(Policy):
+    """A policy with a network of its own, that nobody else trains."""
+
+    def __init__(self, network: ActorCriticPolicy | SACPolicy, values: Sequence[Tensor] | None = None) -> None:
+        """Copy a network, and give its actor these values in the order of `parameters`, if there are any."""
+        super().__init__(deepcopy(network))
+        for parameter, value in zip(self.parameters, values or self.parameters, strict=True):
+            parameter.data.copy_(value)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The actor's parameters, group by group as `actor_groups` gives them."""
+        return [parameter for group in self.network.actor_groups().values() for parameter in group]

@@ -4,77 +4,148 @@ import dataclasses
 import importlib
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from nestrl.errors import BadConfig, UnknownName, nearest
-from nestrl.methods.cloning import Cloning, CloningOptions
-from nestrl.methods.finetune import Finetune, FinetuneOptions
-from nestrl.methods.protocol import Learner, Method, Policy
+from nestrl.methods.agem import AGEM
+from nestrl.methods.best_start import BestStart
+from nestrl.methods.cloning import Cloning
+from nestrl.methods.cms import CMS
+from nestrl.methods.composed import Composed, card_of, field_name, in_order
+from nestrl.methods.ewc import EWC
+from nestrl.methods.fame import FAME
+from nestrl.methods.finetune import Finetune
+from nestrl.methods.l2 import L2
+from nestrl.methods.mas import MAS
+from nestrl.methods.multitask import Multitask
+from nestrl.methods.packnet import PackNet
+from nestrl.methods.pcgrad import PCGrad
+from nestrl.methods.progress_and_compress import ProgressAndCompress
+from nestrl.methods.protocol import Card, Learner, Method, Policy
+from nestrl.methods.reset_and_distill import ResetAndDistill
+from nestrl.methods.si import SI
+from nestrl.methods.snapshots import Snapshots
+from nestrl.methods.trac import TRAC
+from nestrl.methods.upgd import UPGD
 
-__all__ = ["METHODS", "Learner", "Method", "MethodEntry", "Policy", "find_method", "make_method", "make_options"]
+__all__ = ["METHODS", "Card", "Learner", "Method", "MethodEntry", "Policy", "find_method", "make_method", "make_options"]
 
 
 class MethodEntry(NamedTuple):
-    """A method's class, the frozen dataclass of its options, and one line about it."""
+    """How to make a method, the frozen dataclass of its options, and its card."""
 
-    method: type[Method]
+    make: Callable[[Any, Learner, int], Method]
     options: type[Any]
-    summary: str
+    card: Card
 
 
-METHODS: dict[str, MethodEntry] = {
-    "finetune": MethodEntry(Finetune, FinetuneOptions, "nothing is kept: plain training on one task after the other"),
-    "cloning": MethodEntry(Cloning, CloningOptions, "holds the policy to what it did at the end of each earlier task"),
+METHODS: dict[str, type[Method] | str] = {
+    "finetune": Finetune,
+    "l2": L2,
+    "ewc": EWC,
+    "mas": MAS,
+    "si": SI,
+    "packnet": PackNet,
+    "agem": AGEM,
+    "pcgrad": PCGrad,
+    "cloning": Cloning,
+    "clonex": "cloning+best-start",
+    "progress-and-compress": ProgressAndCompress,
+    "reset-and-distill": ResetAndDistill,
+    "fame": FAME,
+    "snapshots": Snapshots,
+    "cms": CMS,
+    "trac": TRAC,
+    "upgd": UPGD,
+    "best-start": BestStart,
+    "multitask": Multitask,
 }
+"""Classes by name, and compositions that have a name of their own."""
 
 
 def find_method(name: str) -> MethodEntry:
-    """Return the entry of a method by its name in METHODS, or made for a foreign one named `package.module:Name`.
+    """Return the entry of a method.
 
-    Raises UnknownName when there is none, BadConfig when a foreign class does not declare its options.
+    name: one of METHODS, `package.module:Name` for a foreign class, or parts put together, "cloning+trac". Raises
+    UnknownName when there is none, BadConfig when a foreign class does not declare its options or parts do not go
+    together.
     """
-    if name in METHODS:
-        return METHODS[name]
-    if ":" not in name:
-        raise UnknownName(
-            f"unknown method {name!r}; a method outside of nestrl is named package.module:Name.{nearest(name, METHODS)}"
-        )
-    return _foreign_entry(name)
+    known = METHODS.get(name, name)
+    if not isinstance(known, str):
+        return _entry(known)
+    names = known.split("+")
+    if len(names) == 1:
+        return _entry(_foreign_class(name))
+    if len(set(names)) < len(names):
+        raise BadConfig(f"{known} names a part twice.")
+    entries = {part: find_method(part) for part in names}
+    parts = in_order([(part, entry.make, entry.card) for part, entry in entries.items()])
+    fields = [
+        (field_name(part), entry.options, dataclasses.field(default_factory=entry.options))
+        for part, entry in entries.items()
+    ]
+    options = dataclasses.make_dataclass(known, fields, frozen=True, namespace={"__doc__": f"Options of {known}."})
+    return MethodEntry(partial(Composed, parts), options, card_of(parts))
 
 
 def make_options(name: str, options: Mapping[str, Any]) -> Any:
-    """Return the method's frozen options with these values over its defaults.
+    """Return the method's frozen options with these values over its defaults; a composition has a mapping a part.
 
     Raises UnknownName for an option that the method does not have, BadConfig for a value that it refuses.
     """
-    entry = find_method(name)
-    known = [field.name for field in dataclasses.fields(entry.options)]
-    for option in options:
-        if option not in known:
-            advice = nearest(option, known) or " It has none."
-            raise UnknownName(f"method {name!r} has no option {option!r}.{advice}")
-    try:
-        return entry.options(**options)
-    except TypeError as error:  # a value missing, or of a type that the method's own check cannot compare
-        raise BadConfig(f"options {dict(options)} do not fit method {name!r}: {error}.") from error
+    return _options(f"method {name!r}", find_method(name).options, options)
 
 
 def make_method(name: str, options: Mapping[str, Any], learner: Learner, seed: int) -> Method:
     """Return a new method by name; errors are those of `find_method` and `make_options`."""
-    method: Method = find_method(name).method(make_options(name, options), learner, seed)  # type: ignore[call-arg]
-    return method
+    return find_method(name).make(make_options(name, options), learner, seed)
 
 
-def _foreign_entry(name: str) -> MethodEntry:
-    module_name, _, class_name = name.partition(":")
+def _options(where: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
+    parts = {field.name: field.default_factory for field in dataclasses.fields(kind)}
+    for name in values:
+        if name not in parts:
+            advice = nearest(name, parts) or " It has none."
+            raise UnknownName(f"{where} has no option {name!r}.{advice}")
+    nested = {
+        name: _options(f"{where}'s {name}", typing.cast(type[Any], parts[name]), value)
+        for name, value in values.items()
+        if dataclasses.is_dataclass(parts[name])
+    }
     try:
-        method = getattr(importlib.import_module(module_name), class_name)
-        options = typing.get_type_hints(method.__init__).get("options")
-    except (ImportError, AttributeError, ValueError) as error:
+        return kind(**{**values, **nested})
+    except TypeError as error:  # a value missing, or of a type that the method's own check cannot compare
+        raise BadConfig(f"options {dict(values)} do not fit {where}: {error}.") from error
+
+
+def _entry(method: type[Method]) -> MethodEntry:
+    options = typing.get_type_hints(method.__init__).get("options")
+    if not (isinstance(options, type) and dataclasses.is_dataclass(options)):
+        raise BadConfig(
+            f"method {method.__name__!r} must be a class whose __init__ annotates `options` with a frozen dataclass."
+        )
+    return MethodEntry(typing.cast(Any, method), options, getattr(method, "card", None) or _plain_card(method))
+
+
+def _plain_card(method: type[Method]) -> Card:
+    """Return the card of a foreign class that has none."""
+    summary = (inspect.getdoc(method) or method.__name__).splitlines()[0]
+    return Card("whole", summary, "", "unknown", "unknown")
+
+
+def _foreign_class(name: str) -> type[Method]:
+    module_name, colon, class_name = name.partition(":")
+    if not colon:
+        raise UnknownName(
+            f"unknown method {name!r}; a method outside of nestrl is named package.module:Name.{nearest(name, METHODS)}"
+        )
+    try:
+        found: type[Method] = getattr(importlib.import_module(module_name), class_name)
+        typing.get_type_hints(found.__init__)
+    except (ImportError, AttributeError, ValueError, NameError) as error:
         raise UnknownName(
             f"cannot import method {name!r}: {error}. Check the name and that the package is installed."
         ) from error
-    if not dataclasses.is_dataclass(options):
-        raise BadConfig(f"method {name!r} must be a class whose __init__ annotates `options` with a frozen dataclass.")
-    return MethodEntry(method, typing.cast(type[Any], options), (inspect.getdoc(method) or name).splitlines()[0])
+    return found

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nestrl.errors import BadConfig
-from nestrl.methods.protocol import Learner, Observations, Policy
+from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.nested.dual_weights import DualWeights
 from nestrl.updates.drift import Drift, drift_between
 from nestrl.updates.memory import TeacherMemory
@@ -50,6 +50,14 @@ class Cloning:
 
     The task being trained is not held to its own earlier teacher when it comes back: it may improve.
     """
+
+    card = Card(
+        part="retention",
+        summary="holds the policy to what it did at the end of each earlier task",
+        paper="Wolczyk et al., 2022",
+        stores="4096 observations and outputs a task",
+        cost="one backward pass of the actor over 512 remembered observations a gradient step",
+    )
 
     def __init__(self, options: CloningOptions, learner: Learner, seed: int) -> None:
         self._options, self._learner = options, learner

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from nestrl.methods.protocol import Learner, Observations, Policy
+from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
 
 
@@ -14,6 +14,15 @@ class FinetuneOptions:
 
 class Finetune:
     """Trains on one task after the other and leaves every update as it is."""
+
+    card = Card(
+        part="whole",
+        summary="nothing is kept: plain training on one task after the other",
+        paper="",
+        stores="nothing",
+        cost="nothing",
+        knows=(),
+    )
 
     def __init__(self, options: FinetuneOptions, learner: Learner, seed: int) -> None:
         self._learner = learner

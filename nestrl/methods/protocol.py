@@ -1,11 +1,12 @@
 """What a method of keeping skills is, and what it may see of the learner: the whole contract for a new one.
 
-A method is a class built as `Class(options, learner, seed)`, `options` annotated with its own frozen dataclass. It
-touches neither rollouts nor evaluation nor environments. `package.module:Name` makes a foreign one known.
+A method is a class built as `Class(options, learner, seed)`, `options` annotated with its own frozen dataclass, that
+carries its `Card`. It touches neither rollouts nor evaluation nor environments. `package.module:Name` makes a foreign
+one known.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,32 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nestrl.agents.actor_output import ActorOutput
+from nestrl.agents.policies import OwnPolicy
+from nestrl.agents.snapshots import Experience
 from nestrl.updates.regulated import Update
 
 Observations = NDArray[np.float32]
 """(n, D + n_tasks): union observations, the one-hot of the task last."""
+
+
+class Card(NamedTuple):
+    """What a reader should know of a method before comparing it; `nestrl list methods --long` prints the cards."""
+
+    part: str
+    """What it may be composed with: "retention", "start" and "plasticity" parts with each other; "whole" stands for
+    itself, except for plasticity."""
+    summary: str
+    """One line."""
+    paper: str
+    stores: str
+    """What it keeps beside the network, a task or in all."""
+    cost: str
+    """What it adds to each gradient step and to each boundary."""
+    knows: tuple[str, ...] = ("boundaries",)
+    """What it must be told: "boundaries", "number of tasks", "task identity" (when it acts, and not only as one input
+    of many)."""
+    joint: bool = False
+    """Whether it trains on all tasks at once, so that its segments mean nothing."""
 
 
 class Policy(Protocol):
@@ -44,16 +67,51 @@ class Learner(Protocol):
         """Number of tasks in the sequence."""
         ...
 
+    @property
+    def progress(self) -> float:
+        """Share of the current segment's steps that are done, in 0..1."""
+        ...
+
     def actor_groups(self) -> Mapping[str, list[Parameter]]:
         """Return the actor's parameters by depth: trunk_0, trunk_1, ..., head, log_std."""
+        ...
+
+    def policy_with(self, values: Sequence[Tensor] | None = None) -> OwnPolicy:
+        """Return a separate policy whose actor holds copies of these values, in the order of `actor_groups`.
+
+        Without values it holds those of the present moment. A method may train it.
+        """
+        ...
+
+    def renew_actor(self) -> None:
+        """Give the actor fresh weights in place, as a new learner would have."""
+        ...
+
+    def copy_behaviour(self, source: int, target: int) -> None:
+        """Let the network answer in task `target` as it would if that were task `source`; other tasks do not change."""
+        ...
+
+    def trial(
+        self, policies: Sequence[Policy], task_index: int, episodes: int, *, charged: bool = True
+    ) -> NDArray[np.float64]:
+        """Return the return (k, episodes) of whole training episodes of a task with each of k policies.
+
+        All policies get the same starts. Their steps are charged to the segment, unless `charged` is False.
+        """
+        ...
+
+    def experience(self) -> Experience | None:
+        """Return the last rollout of an on-policy learner; None for an off-policy one."""
         ...
 
 
 class Method(Protocol):
     """Keeps skills while new ones are learned. Calls come as: begin, many regulate, end; begin, many regulate, ...
 
-    A resumed run restores the state and goes on in the middle of a segment, without another `begin`.
+    A run resumed in the middle of a segment calls `begin` again, and then restores the state over it.
     """
+
+    card: ClassVar[Card]
 
     def begin(self, segment_index: int, task_index: int) -> None:
         """A segment starts, in which the learner trains on this task."""

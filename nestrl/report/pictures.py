@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
+from numpy.typing import NDArray
 
-from nestrl.evaluation.retention import SuccessCurves, retention_matrix
+from nestrl.evaluation.retention import Floats, SuccessCurves, retention_matrix
 from nestrl.evaluation.statistics import wilson_interval
 from nestrl.report.tables import grouped
 from nestrl.training.result import Run
@@ -18,6 +19,7 @@ from nestrl.training.writing import write_file
 
 LINE, BAND, OWN_SEGMENT = "#0072B2", "#56B4E9", "#E69F00"  # Okabe and Ito (2008): told apart by colour-blind eyes
 MATRIX_COLOURS = "cividis"
+MOST_LONG_NUMBERS = 10  # columns of a matrix up to which a cell has room for two digits
 COLUMN_WIDTH, STRIP_HEIGHT, ROW_HEIGHT, TEXT_HEIGHT = 4.4, 0.55, 0.3, 0.9  # inches
 
 
@@ -37,24 +39,29 @@ def draw_skills(runs: Sequence[Run], path: Path) -> None:
     for column, ((sequence, method), members) in zip(columns, groups, strict=True):
         column.suptitle(f"{sequence}, {method} ({_how_many(members)})", fontsize=10)
         above, below = column.subfigures(2, 1, height_ratios=[strips, matrix])
-        _draw_strips(above, members)
+        draw_strips(above, [run.curves for run in members], members[0].config.evaluation_episodes)
         _draw_matrix(below, members)
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
     write_file(path, content.getvalue())
 
 
-def _draw_strips(figure: Any, runs: Sequence[Run]) -> None:
-    curves = runs[0].curves
-    strips = figure.subplots(len(curves.task_names), 1, sharex=True, squeeze=False)[:, 0]
-    mean, low, high = _mean_and_band(runs)
-    for task, (name, strip) in enumerate(zip(curves.task_names, strips, strict=True)):
-        for trained, start, end in curves.segments:
+def draw_strips(figure: Any, curves: Sequence[SuccessCurves], episodes: int) -> None:
+    """Draw a strip a task into an empty figure: success over the steps, shaded where the task itself is trained.
+
+    Several lives through the same segments give their mean and range; a single one Wilson's 95 % interval of
+    `episodes` an evaluation.
+    """
+    first = curves[0]
+    strips = figure.subplots(len(first.task_names), 1, sharex=True, squeeze=False)[:, 0]
+    mean, low, high = _mean_and_band(curves, episodes)
+    for task, (name, strip) in enumerate(zip(first.task_names, strips, strict=True)):
+        for trained, start, end in first.segments:
             if trained == task:
                 strip.axvspan(start, end, color=OWN_SEGMENT, alpha=0.3, linewidth=0)
-        strip.fill_between(curves.steps, low[:, task], high[:, task], color=BAND, alpha=0.4, linewidth=0)
-        strip.plot(curves.steps, mean[:, task], color=LINE, linewidth=1.5)
-        strip.set(ylim=(-0.05, 1.05), yticks=(0, 1), xlim=(0, curves.segments[-1][2]))
+        strip.fill_between(first.steps, low[:, task], high[:, task], color=BAND, alpha=0.4, linewidth=0)
+        strip.plot(first.steps, mean[:, task], color=LINE, linewidth=1.5)
+        strip.set(ylim=(-0.05, 1.05), yticks=(0, 1), xlim=(0, first.segments[-1][2]))
         strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         strip.tick_params(labelsize=7)
         strip.spines[["top", "right"]].set_visible(False)
@@ -63,32 +70,38 @@ def _draw_strips(figure: Any, runs: Sequence[Run]) -> None:
     strips[-1].set_xlabel("steps (shaded: the task itself is trained)", fontsize=8)
 
 
+def draw_matrix(axes: Any, matrix: Floats, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Draw a retention matrix (segments, tasks), values in 0..1, into empty axes; cells of NaN stay empty."""
+    axes.imshow(matrix, vmin=0, vmax=1, cmap=MATRIX_COLOURS, aspect="auto")
+    for (row, task), value in np.ndenumerate(matrix):
+        if not np.isnan(value):
+            text = f"{value:.2f}" if len(columns) <= MOST_LONG_NUMBERS else f"{value:.1f}".lstrip("0")
+            axes.text(task, row, text, ha="center", va="center", fontsize=7, color=_readable_on(value))
+    turned = {"rotation": 30, "ha": "right"} if max(map(len, columns)) > 2 else {}
+    axes.set_xticks(range(len(columns)), columns, fontsize=7, **turned)
+    axes.set_yticks(range(len(rows)), rows, fontsize=7)
+
+
 def _draw_matrix(figure: Any, runs: Sequence[Run]) -> None:
     curves = runs[0].curves
     matrix = np.mean([retention_matrix(run.curves) for run in runs], axis=0)
     axes = figure.subplots()
-    axes.imshow(matrix, vmin=0, vmax=1, cmap=MATRIX_COLOURS, aspect="auto")
-    for (row, task), value in np.ndenumerate(matrix):
-        if not np.isnan(value):
-            axes.text(task, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=_readable_on(value))
-    axes.set_xticks(range(len(curves.task_names)), curves.task_names, fontsize=7, rotation=30, ha="right")
-    segments = [f"after {curves.task_names[task]}" for task, _, _ in curves.segments]
-    axes.set_yticks(range(len(segments)), segments, fontsize=7)
+    draw_matrix(axes, matrix, [f"after {curves.task_names[task]}" for task, _, _ in curves.segments], curves.task_names)
     axes.set_title("success on each task", fontsize=8)
 
 
-def _mean_and_band(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean, lower and upper end (n_evaluations, n_tasks) each, at the steps of the first run."""
-    if len(runs) == 1:
-        success, episodes = runs[0].curves.success, runs[0].config.evaluation_episodes
+def _mean_and_band(curves: Sequence[SuccessCurves], episodes: int) -> tuple[Floats, Floats, Floats]:
+    """Return mean, lower and upper end (n_evaluations, n_tasks) each, at the steps of the first life."""
+    if len(curves) == 1:
+        success = curves[0].success
         intervals = [wilson_interval(round(rate * episodes), episodes) for rate in success.ravel()]
         low, high = (np.array([getattr(i, end) for i in intervals]).reshape(success.shape) for end in ("low", "high"))
         return success, low, high
-    all_success = np.stack([_at_steps(run.curves, runs[0].curves.steps) for run in runs])
+    all_success = np.stack([_at_steps(each, curves[0].steps) for each in curves])
     return all_success.mean(axis=0), all_success.min(axis=0), all_success.max(axis=0)
 
 
-def _at_steps(curves: SuccessCurves, steps: np.ndarray) -> np.ndarray:
+def _at_steps(curves: SuccessCurves, steps: NDArray[np.int64]) -> Floats:
     return np.stack([np.interp(steps, curves.steps, success) for success in curves.success.T], axis=1)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from nestrl.evaluation.retention import DEFINITIONS, Metrics
 from nestrl.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
+from nestrl.methods import METHODS, find_method
 from nestrl.training.result import Run
 
 TITLES = {
@@ -18,13 +19,23 @@ TITLES = {
 }
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table: the first column to the left, the others to the right."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: bool = True) -> str:
+    """Return a Markdown table: the first column to the left, the others to the right (or also to the left)."""
     lines = [list(head), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = ["-" * widths[0], *("-" * (width - 1) + (":" if right else "-") for width in widths[1:])]
     lines.insert(1, rule)
-    return "\n".join(f"| {' | '.join(_aligned(line, widths))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(_aligned(line, widths, right))} |" for line in lines)
+
+
+def method_cards() -> str:
+    """Return the cards of all methods that have a name: what they are, keep, cost and must know, and their paper."""
+    rows = []
+    for name in METHODS:
+        card = find_method(name).card
+        knows = ", ".join(card.knows) or "nothing"
+        rows.append([name, card.part, card.summary, card.stores, card.cost, knows, card.paper])
+    return table(["method", "part", "what it does", "stores", "costs", "must know", "paper"], rows, right=False)
 
 
 def retention_table(run: Run) -> str:
@@ -91,8 +102,9 @@ def differing_versions(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [cells[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(cells[1:], widths[1:], strict=True))]
+def _aligned(cells: Sequence[str], widths: Sequence[int], right: bool) -> list[str]:
+    rest = zip(cells[1:], widths[1:], strict=True)
+    return [cells[0].ljust(widths[0]), *(cell.rjust(width) if right else cell.ljust(width) for cell, width in rest)]
 
 
 def _all_but_seed(run: Run) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class RunConfig:
     @property
     def default_folder(self) -> Path:
         """runs/<sequence>-<method>-s<seed>, below the current folder."""
-        method = self.method.rpartition(":")[2]
+        method = "+".join(part.rpartition(":")[2] for part in self.method.split("+"))
         return Path("runs") / f"{self.sequence.name}-{method}-s{self.seed}"
 
     def to_json(self) -> str:
@@ -78,19 +79,26 @@ class RunConfig:
         """Return this with options changed, each a (name, value) pair.
 
         Names are fields of RunConfig, `agent.<field>`, `agent.hyperparameters.<name>` or `method.<field>`, the last
-        those of the dataclass `method_options`. Raises UnknownName with the nearest names, or BadConfig.
+        those of the dataclass `method_options`; where that is put together from parts, `method.<part>.<field>`. Raises
+        UnknownName with the nearest names, or BadConfig.
         """
         run: dict[str, Any] = {}
         agent = {item.name: getattr(self.agent, item.name) for item in dataclasses.fields(self.agent)}
         agent["hyperparameters"] = dict(agent["hyperparameters"])
-        method = dict(self.method_options)
+        method = {key: copy(value) for key, value in self.method_options.items()}  # a part's options are a mapping
         known = _option_names(method_options)
         for name, value in assignments:
             group, _, key = name.rpartition(".")
             if group == "agent.hyperparameters":
                 agent["hyperparameters"][key] = value
-            elif name not in known:
+                continue
+            if name not in known:
+                name = name.replace("-", "_")  # as parts are spelled in the method's name
+                group, _, key = name.rpartition(".")
+            if name not in known:
                 raise UnknownName(f"there is no option {name!r}.{nearest(name, known)}")
+            if group.startswith("method."):
+                method.setdefault(group.removeprefix("method."), {})[key] = value
             else:
                 {"": run, "agent": agent, "method": method}[group][key] = value
         here = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)} | run
@@ -114,4 +122,12 @@ def _option_names(method_options: type) -> list[str]:
     fixed = {"sequence", "method", "method_options", "agent", "seed", "imports"}  # have arguments of their own
     run = [item.name for item in dataclasses.fields(RunConfig) if item.name not in fixed]
     agent = [f"agent.{item.name}" for item in dataclasses.fields(AgentConfig)]
-    return run + agent + [f"method.{item.name}" for item in dataclasses.fields(method_options)]
+    return run + agent + _method_option_names(method_options, "method.")
+
+
+def _method_option_names(options: type, before: str) -> list[str]:
+    names: list[str] = []
+    for item in dataclasses.fields(options):
+        is_part = dataclasses.is_dataclass(item.type)
+        names += _method_option_names(item.type, f"{before}{item.name}.") if is_part else [before + item.name]  # type: ignore[arg-type]
+    return names

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from nestrl.agents.agent import Agent
+from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import DamagedCheckpoint
 from nestrl.evaluation.retention import SuccessCurves
-from nestrl.methods import make_method
+from nestrl.methods import find_method, make_method
 from nestrl.tasks.sequence import Segment
 from nestrl.training.checkpoint import load_newest, save
 from nestrl.training.config import RunConfig, import_modules
@@ -45,7 +46,7 @@ class Life:
         self._evaluated_at: list[int] = []  # steps of each evaluation
         self._success: list[list[float]] = []  # of each task at each of them, in 0..1
         self._since_checkpoint = self._diverged = 0
-        self._environment: TaskVecEnv | None = None
+        self._environment: TaskVecEnv | JointVecEnv | None = None
         self._midway: dict[str, Any] | None = None  # a checkpoint within a segment, until the segment is entered
         self._stop, self._clock = StopRequest(), Stopwatch()
         with ExitStack() as opened:
@@ -55,6 +56,7 @@ class Life:
             opened.callback(self._close_environment)
             rows = self.worlds.normalizer_rows()
             self.agent = Agent(config.agent, self.worlds.union, rows, config.seed, optimizer_class=RegulatedAdam)
+            self.agent.allow_trials(self.worlds.try_out)
             self.method = make_method(config.method, config.method_options, self.agent, config.seed)
             cast(RegulatedAdam, self.agent.optimizer).attach(self.method.regulate)
             if not resume:
@@ -122,11 +124,13 @@ class Life:
                 return
             yield self.segment, self.config.sequence.segments[self.segment]
 
-    def environment(self, task_index: int) -> TaskVecEnv:
+    def environment(self, task_index: int) -> TaskVecEnv | JointVecEnv:
         """Return new simulations to train in during the current segment; those of the last one are closed."""
         self._close_environment()
         self._diverged = 0
-        self._environment = self.worlds.training(task_index, self.config.agent.n_envs)
+        n = self.config.agent.n_envs
+        joint = find_method(self.config.method).card.joint
+        self._environment = self.worlds.training_jointly(n) if joint else self.worlds.training(task_index, n)
         return self._environment
 
     def learn(self, until: int) -> bool:

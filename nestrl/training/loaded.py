@@ -32,6 +32,7 @@ class LoadedAgent:
         rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)  # the real ones come with the weights
         self._agent = Agent(self.config.agent, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
         self._agent.algorithm.policy.load_state_dict(weights)
+        self._agent.allow_trials(self._try_out)
         self._method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
         found = load_newest(folder.checkpoints)
         if found:
@@ -65,6 +66,14 @@ class LoadedAgent:
             worlds.close()
         rates = [wilson_interval(int(result.success.sum()), episodes) for result in results]
         return dict(zip(self.task_names, rates, strict=True))
+
+    def _try_out(self, policy: Any, task_index: int, episodes: int, seed: int) -> tuple[np.ndarray, int]:
+        """Play episodes for a method that must see how policies do before it chooses one."""
+        worlds = Worlds(self.config.sequence, 1)
+        try:
+            return worlds.try_out(policy, task_index, episodes, seed)
+        finally:
+            worlds.close()
 
     def _drawn(self, policy: Policy, rows: Observations) -> np.ndarray:
         with torch.no_grad():

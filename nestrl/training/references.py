@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nestrl.agents.agent import AgentConfig
 from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import SuccessCurves
+from nestrl.methods import find_method
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import versions
@@ -41,9 +42,12 @@ def references_folder() -> Path:
 def find_references(config: RunConfig) -> dict[str, Curve]:
     """Return by task name the mean curve over all seeds stored; tasks without any are missing.
 
-    The curves are read at the places where the run itself evaluates, so that both areas are measured alike.
+    The curves are read at the places where the run itself evaluates, so that both areas are measured alike. A run that
+    trains on all tasks at once has none to be compared with.
     """
     found: dict[str, Curve] = {}
+    if _trains_jointly(config):
+        return found
     for name in config.sequence.task_names:
         curves = stored_curves(reference_path(config, name))
         if curves:
@@ -51,6 +55,11 @@ def find_references(config: RunConfig) -> dict[str, Curve]:
             places = np.linspace(0, last, config.evaluations_per_segment + 1)
             found[name] = (places, np.mean([np.interp(places, *curve) for curve in curves.values()], axis=0))
     return found
+
+
+def missing_references(config: RunConfig, found: Mapping[str, Curve]) -> list[str]:
+    """Return the names of tasks whose reference curve the run would need, and that are not among those found."""
+    return [] if _trains_jointly(config) else [name for name in config.sequence.task_names if name not in found]
 
 
 def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
@@ -115,6 +124,10 @@ def how_to_make(missing: Sequence[str], run_folder: Path) -> str:
         f"Forward transfer needs reference curves of {', '.join(missing)}, trained from scratch; make them with: "
         f"nestrl reference {run_folder} --seeds 0 1 2"
     )
+
+
+def _trains_jointly(config: RunConfig) -> bool:
+    return find_method(config.method).card.joint
 
 
 def _plain(agent: AgentConfig) -> Any:

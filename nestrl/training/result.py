@@ -10,7 +10,7 @@ from nestrl.evaluation.retention import DEFINITIONS, Floats, Metrics, SuccessCur
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.training.config import RunConfig
 from nestrl.training.loaded import load
-from nestrl.training.references import find_references, how_to_make
+from nestrl.training.references import find_references, how_to_make, missing_references
 from nestrl.training.run_folder import RunFolder
 
 
@@ -67,7 +67,7 @@ def summary(
 ) -> dict[str, Any]:
     """Return the content of metrics.json: `successes` of config.final_episodes a task, `seconds` by activity."""
     references = find_references(config)
-    missing = [name for name in curves.task_names if name not in references]
+    missing = missing_references(config, references)
     spent = sum(seconds.values())
     return {
         "metrics": asdict(metrics(curves, references)),

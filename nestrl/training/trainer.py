@@ -25,7 +25,7 @@ def run(config: RunConfig, folder: str | Path, *, resume: bool = False, display:
         for index, segment in life.segments_ahead():
             task = sequence.task_index(segment.task)
             environment = life.environment(task)
-            agent.start_task(task, environment, first=index == 0)
+            agent.start_task(task, environment, first=index == 0, steps=segment.steps)
             method.begin(index, task)
             life.return_to_checkpoint()  # where the run stopped within this segment
             while not life.segment_done:

@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nestrl.agents.environments import make_environment
+from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.normalization import normalizer_rows
 from nestrl.agents.vec_env import TaskVecEnv
-from nestrl.errors import EnvironmentFault, NestrlError
+from nestrl.errors import BadConfig, EnvironmentFault, NestrlError
 from nestrl.evaluation.rollouts import Episodes, evaluate
 from nestrl.methods.protocol import Policy
 from nestrl.tasks.sequence import TaskSequence
@@ -32,6 +33,27 @@ class Worlds:
         """Return new simulations of a task to train in, not yet seeded."""
         task = self._tasks[task_index]
         return TaskVecEnv(make_environment(task, simulations), self.union, task_index, task.success_threshold)
+
+    def training_jointly(self, simulations: int) -> JointVecEnv:
+        """Return new simulations of all tasks, as equally many of each as the number allows, not yet seeded.
+
+        Raises BadConfig when there are fewer simulations than tasks.
+        """
+        n_tasks = len(self._tasks)
+        if simulations < n_tasks:
+            raise BadConfig(f"{simulations} simulations cannot hold {n_tasks} tasks at once; set agent.n_envs higher.")
+        shares = [simulations // n_tasks + (task < simulations % n_tasks) for task in range(n_tasks)]
+        return JointVecEnv([self.training(task, share) for task, share in enumerate(shares)])
+
+    def try_out(self, policy: Policy, task_index: int, episodes: int, seed: int) -> tuple[NDArray[np.float64], int]:
+        """Return the returns (episodes,) of a policy in training episodes of a task, and the steps that they took."""
+        task = self._tasks[task_index]
+        environment = make_environment(task, episodes)
+        try:
+            tried = evaluate(policy, environment, self.union, task_index, seed, episodes, task.success_threshold)
+        finally:
+            environment.close()
+        return tried.returns, int(tried.lengths.sum())
 
     def examine(self, task_index: int, policy: Policy, episodes: int, seed: int = EVALUATION_SEED) -> Episodes:
         """Return `episodes` whole episodes of a task from fixed starts seed, seed + 1, ...; draws nothing random."""

@@ -1,10 +1,21 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nestrl.evaluation.statistics import bootstrap_interval, interquartile_mean, paired_difference, wilson_interval
+from nestrl.evaluation.statistics import (
+    bootstrap_interval,
+    interquartile_mean,
+    paired_difference,
+    probability_of_improvement,
+    stratified_interval,
+    wilson_interval,
+)
+
+RUNS = st.lists(st.floats(-10, 10).map(lambda value: round(value, 2)), min_size=2, max_size=12)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (90, 100), (1, 3)])
@@ -62,3 +73,108 @@ def test_pairing_removes_what_both_runs_share():
 def test_unequal_numbers_of_runs_are_refused():
     with pytest.raises(ValueError, match="pairs"):
         paired_difference([1, 2], [1, 2, 3], np.random.default_rng(0))
+
+
+def test_strata_that_only_differ_from_each_other_leave_no_width():
+    interval = stratified_interval([1, 1, 5, 5], ["a", "a", "b", "b"], np.random.default_rng(0), np.mean)
+    assert (interval.estimate, interval.low, interval.high) == (3, 3, 3)
+
+
+def test_strata_narrow_the_interval_by_what_lies_between_them():
+    rng = np.random.default_rng(0)
+    strata = np.repeat([0, 1, 2], 8)
+    runs = 10 * strata + rng.normal(size=24)
+    plain, stratified = bootstrap_interval(runs, np.mean, rng), stratified_interval(runs, strata, rng, np.mean)
+    error = np.sqrt(np.mean([runs[strata == s].var() for s in range(3)]) / 24)  # of the mean of equally many a stratum
+    assert stratified.high - stratified.low == pytest.approx(2 * 1.96 * error, rel=0.05)
+    assert plain.high - plain.low > 5 * (stratified.high - stratified.low)
+
+
+def test_one_stratum_is_the_plain_bootstrap():
+    plain = bootstrap_interval([1, 2, 4, 8], np.mean, np.random.default_rng(3))
+    assert stratified_interval([1, 2, 4, 8], ["x"] * 4, np.random.default_rng(3), np.mean) == plain
+
+
+@given(RUNS, st.data())
+def test_stratified_interval_holds_the_mean_and_stays_among_the_runs(runs, data):
+    strata = data.draw(st.lists(st.integers(0, 2), min_size=len(runs), max_size=len(runs)))
+    interval = stratified_interval(runs, strata, np.random.default_rng(0), np.mean, resamples=2000)
+    ends = [min(runs), interval.low, interval.estimate, interval.high, max(runs)]
+    assert all(lower <= higher + 1e-9 for lower, higher in pairwise(ends))
+
+
+@given(RUNS, st.data())
+def test_the_order_in_which_runs_are_listed_does_not_matter(runs, data):
+    places = data.draw(st.permutations(range(len(runs))))
+    strata, other = [place % 2 for place in range(len(runs))], runs[::-1]
+    listed = [np.asarray(part) for part in (runs, other, strata)]
+    shuffled = [part[list(places)] for part in listed]
+    for estimate in (
+        lambda a, b, s: stratified_interval(a, s, np.random.default_rng(0), resamples=100),
+        lambda a, b, s: paired_difference(a, b, np.random.default_rng(0), strata=s),
+        lambda a, b, s: probability_of_improvement(a, b, np.random.default_rng(0), strata=(s, s), resamples=100),
+    ):
+        assert estimate(*listed).estimate == pytest.approx(estimate(*shuffled).estimate, abs=1e-9)
+
+
+def test_pairs_are_resampled_within_their_strata():
+    difference = paired_difference([0, 0, 0, 0], [1, 1, 3, 3], np.random.default_rng(0), np.mean, strata=[0, 0, 1, 1])
+    assert (difference.estimate, difference.low, difference.high) == (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "probability"),
+    [([1, 2], [3, 4, 5], 1), ([3], [1, 2], 0), ([1, 2], [1, 2], 0.5), ([1, 3], [2, 2, 3], 2 / 3 - 1 / 12)],
+)
+def test_probability_of_improvement_counts_pairs_and_half_of_ties(first, second, probability):
+    assert probability_of_improvement(first, second, np.random.default_rng(0)).estimate == pytest.approx(probability)
+
+
+@given(RUNS, RUNS)
+def test_probability_of_improvement_is_mann_whitney_and_both_directions_sum_to_one(first, second):
+    forth, back = (
+        probability_of_improvement(*pair, np.random.default_rng(0), resamples=500)
+        for pair in [(first, second), (second, first)]
+    )
+    assert forth.estimate == pytest.approx(stats.mannwhitneyu(second, first).statistic / len(first) / len(second))
+    assert forth.estimate + back.estimate == pytest.approx(1)
+    assert 0 <= forth.low <= forth.estimate + 1e-9 <= forth.high + 2e-9 <= 1 + 2e-9
+
+
+def test_only_runs_of_the_same_stratum_are_compared():
+    first, second, strata = [1, 11], [2, 12, 12], (["easy", "hard"], ["easy", "hard", "hard"])
+    interval = probability_of_improvement([1, 11], second, np.random.default_rng(0), strata=strata)
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx((1, 1, 1))
+    assert probability_of_improvement(first, second, np.random.default_rng(0)).estimate == pytest.approx(5 / 6)
+
+
+def test_strata_that_do_not_fit_are_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="one stratum a run"):
+        stratified_interval([1, 2], [0], rng)
+    with pytest.raises(ValueError, match="same strata"):
+        probability_of_improvement([1, 2], [1, 2], rng, strata=([0, 1], [0, 2]))
+
+
+def test_rliable_agrees():
+    library = pytest.importorskip("rliable.library")
+    metrics = pytest.importorskip("rliable.metrics")
+    random = np.random.default_rng(0)
+    first = random.normal(0.5, 0.2, (10, 3)) + np.array([0, 0.2, 0.4])  # runs by task: rliable's strata are tasks
+    second = first + random.normal(0.1, 0.2, (10, 3))
+    strata = np.tile([0, 1, 2], 10)
+
+    def theirs(scores, statistic):
+        points, ends = library.get_interval_estimates(
+            {"it": scores}, lambda *runs: np.array([statistic(*runs)]), reps=1000
+        )
+        return points["it"][0], *ends["it"][:, 0]
+
+    middle = stratified_interval(first.ravel(), strata, random)
+    expected = theirs(first, metrics.aggregate_iqm)
+    assert middle.estimate == pytest.approx(expected[0])
+    assert (middle.low, middle.high) == pytest.approx(expected[1:], abs=0.02)
+    better = probability_of_improvement(first.ravel(), second.ravel(), random, strata=(strata, strata))
+    expected = theirs((second, first), metrics.probability_of_improvement)  # theirs is P(X_first > X_second)
+    assert better.estimate == pytest.approx(expected[0])
+    assert (better.low, better.high) == pytest.approx(expected[1:], abs=0.04)

@@ -1,10 +1,13 @@
 """The smallest thing that a method can work on: a network with one head, trained by regression in place of RL."""
 
+import copy
+
 import numpy as np
 import torch
 from torch import nn
 
 from nestrl.agents.actor_output import ActorOutput
+from nestrl.agents.snapshots import Experience
 from nestrl.updates.regulated import RegulatedAdam
 
 FEATURES, TASKS, ACTIONS = 4, 3, 2
@@ -15,9 +18,11 @@ class FakeLearner:
 
     n_tasks = TASKS
 
-    def __init__(self, discrete: bool = False) -> None:
+    def __init__(self, discrete: bool = False, off_policy: bool = False) -> None:
         torch.manual_seed(0)
-        self.discrete = discrete
+        self.discrete, self.off_policy = discrete, off_policy
+        self.progress = 0.0  # of the segment, in 0..1
+        self.trials = []  # (task, episodes, charged) of each call of `trial`
         self.trunk = nn.Sequential(nn.Linear(FEATURES + TASKS, 32), nn.LayerNorm(32), nn.SiLU())
         self.head = nn.Linear(32, ACTIONS)
         self.unused_head = nn.Linear(32, ACTIONS)
@@ -46,13 +51,52 @@ class FakeLearner:
         head = [*self.head.parameters(), *self.unused_head.parameters()]
         return {"trunk_0": list(self.trunk.parameters()), "head": head, "log_std": [self.log_std]}
 
-    def observations(self, task, n=256):
-        observations = torch.randn(n, FEATURES + TASKS, generator=self.generator)
+    def policy_with(self, values=None):
+        return FakePolicy(self, values)
+
+    def renew_actor(self):
+        for part in (self.trunk, self.head, self.unused_head):
+            for module in part.modules():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+        self.log_std.data.fill_(-0.5)
+
+    def copy_behaviour(self, source, target):
+        with torch.no_grad():
+            weight = self.trunk[0].weight
+            weight[:, FEATURES + target] = weight[:, FEATURES + source]
+
+    def trial(self, policies, task_index, episodes, *, charged=True):
+        """An episode's return is minus the mean squared error on a few observations, the same for all policies."""
+        self.trials.append((task_index, episodes, charged))
+        generator = torch.Generator().manual_seed(len(self.trials))
+        rows = self.observations(task_index, episodes * 16, generator)
+        target = (rows[:, :FEATURES] @ self.skills[task_index]).numpy()
+        errors = [((policy.act(rows.numpy()) - target) ** 2).mean(axis=1) for policy in policies]
+        return np.array([-error.reshape(episodes, 16).mean(axis=1) for error in errors])
+
+    def experience(self):
+        """Actions near the present mean; the advantage is how much nearer to the skill they are than the mean."""
+        if self.off_policy:
+            return None
+        observations = self.observations(self.last_task, 512)
+        with torch.no_grad():
+            output = self.output(observations)
+            actions = output.mean + output.log_std.exp() * torch.randn(output.mean.shape, generator=self.generator)
+            target = observations[:, :FEATURES] @ self.skills[self.last_task]
+            advantages = ((output.mean - target) ** 2).sum(1) - ((actions - target) ** 2).sum(1)
+            return Experience(observations, actions, output.log_prob(actions), advantages)
+
+    last_task = 0
+
+    def observations(self, task, n=256, generator=None):
+        observations = torch.randn(n, FEATURES + TASKS, generator=generator or self.generator)
         observations[:, FEATURES:] = torch.eye(TASKS)[task]
         return observations
 
     def step(self, task):
         """One gradient step on the task; returns its loss."""
+        self.last_task = task
         observations = self.observations(task)
         target = observations[:, :FEATURES] @ self.skills[task]
         output = self.output(observations)
@@ -69,12 +113,31 @@ class FakeLearner:
         return [parameter.detach().clone() for group in self.actor_groups().values() for parameter in group]
 
 
+class FakePolicy(FakeLearner):
+    """A policy of its own: the learner's parts, copied."""
+
+    def __init__(self, learner, values=None):
+        self.discrete = learner.discrete
+        self.trunk, self.head, self.unused_head, self.log_std = copy.deepcopy(
+            (learner.trunk, learner.head, learner.unused_head, learner.log_std)
+        )
+        for parameter, value in zip(self.parameters, values or self.parameters, strict=True):
+            parameter.data.copy_(value)
+
+    @property
+    def parameters(self):
+        return [parameter for group in self.actor_groups().values() for parameter in group]
+
+
 def live(method, learner, tasks, steps=300):
     """Lead the learner through segments as a trainer would; return the loss at the end of each."""
     learner.optimizer.attach(method.regulate)
     losses = []
     for segment, task in enumerate(tasks):
         method.begin(segment, task)
-        losses.append([learner.step(task) for _ in range(steps)][-1])
+        for step in range(steps):
+            learner.progress = step / steps
+            loss = learner.step(task)
+        losses.append(loss)
         method.end(segment, task, learner.observations(task, 1000).numpy().astype(np.float32))
     return losses

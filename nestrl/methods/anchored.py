@@ -1,0 +1,49 @@
+"""What L2, EWC, MAS and SI share: training under a quadratic penalty that is anchored anew at each boundary."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from nestrl.methods.protocol import Learner, Observations, Policy
+from nestrl.updates.quadratic import QuadraticPenalty
+from nestrl.updates.regulated import Update
+
+
+class Anchored(ABC):
+    """Adds the gradient of a quadratic penalty to each update of the actor; a subclass anchors it in `end`.
+
+    The gradient is not clipped: clipped to the norm of PPO's own, all strengths above a small one were alike.
+    """
+
+    def __init__(self, learner: Learner, strength: float) -> None:
+        self._learner = learner
+        self._parameters = [parameter for group in learner.actor_groups().values() for parameter in group]
+        self._penalty = QuadraticPenalty(self._parameters, strength)
+
+    def begin(self, segment_index: int, task_index: int) -> None:  # noqa: B027 (most subclasses have nothing to do)
+        """Do nothing: the penalty of the last boundary stays, also for a task that comes back."""
+
+    def regulate(self, update: Update) -> None:
+        """Add the gradient of the penalty, then apply."""
+        if self._penalty.holds:
+            update.add_gradient(self._parameters, self._penalty.gradient())
+        update.apply()
+
+    @abstractmethod
+    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
+        """Anchor the actor where it is now."""
+
+    def policy_for(self, task_index: int) -> Policy:
+        """Return the one policy that there is."""
+        return self._learner.policy
+
+    def measurements(self) -> dict[str, float]:
+        """Return the penalty as it is now, in the unit of the loss, and the size of what is stored."""
+        return {"penalty": self._penalty.value(), "memory_bytes": float(self._penalty.n_bytes)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the penalty's anchor and importances."""
+        return {"penalty": self._penalty.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self._penalty.load_state_dict(state["penalty"])

@@ -1,0 +1,92 @@
+"""Methods put together from parts: "cloning+best-start+trac" keeps, starts and stays plastic at once."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from nestrl.errors import BadConfig
+from nestrl.methods.protocol import Card, Learner, Method, Observations, Policy
+from nestrl.updates.regulated import Update
+
+ORDER = ("start", "retention", "whole", "plasticity")
+"""In which parts are called: a start changes the network that retention then looks at, and plasticity regulates the
+step that all the others have prepared."""
+
+Part = tuple[str, Callable[[Any, Learner, int], Method], Card]
+"""Name, what makes it, and card."""
+
+
+class Composed:
+    """Calls its parts in turn. What one part applies is the step that the next one regulates, the last the optimizer's."""
+
+    card = Card("whole", "parts put together", "", "", "")
+
+    def __init__(self, parts: Sequence[Part], options: Any, learner: Learner, seed: int) -> None:
+        """Build every part with its own options, an attribute of `options` by its name."""
+        self._parts = {name: kind(getattr(options, field_name(name)), learner, seed) for name, kind, _ in parts}
+        self._speaks = next((name for name, _, card in parts if card.part in ("retention", "whole")), parts[0][0])
+
+    def begin(self, segment_index: int, task_index: int) -> None:
+        """A segment starts for every part."""
+        for part in self._parts.values():
+            part.begin(segment_index, task_index)
+
+    def regulate(self, update: Update) -> None:
+        """Let the first part regulate a step that is the second part's regulated step, and so on."""
+        step = update.apply
+        for part in reversed(self._parts.values()):
+            step = partial(_regulated_step, part, step)
+        step()
+
+    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
+        """The segment is over for every part."""
+        for part in self._parts.values():
+            part.end(segment_index, task_index, observations)
+
+    def policy_for(self, task_index: int) -> Policy:
+        """Return the policy that the retention part would use, or else the learner's own."""
+        return self._parts[self._speaks].policy_for(task_index)
+
+    def measurements(self) -> dict[str, float]:
+        """Return those of every part, `part.name`, and the bytes of all together."""
+        each = {name: part.measurements() for name, part in self._parts.items()}
+        measured = {f"{name}.{key}": value for name, values in each.items() for key, value in values.items()}
+        return measured | {"memory_bytes": sum(values.get("memory_bytes", 0.0) for values in each.values())}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return every part's."""
+        return {name: part.state_dict() for name, part in self._parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+
+
+def in_order(parts: Sequence[Part]) -> list[Part]:
+    """Return parts in the order in which they are called. Raises BadConfig for those that do not go together."""
+    wholes = [name for name, _, card in parts if card.part == "whole"]
+    others = [name for name, _, card in parts if card.part not in ("whole", "plasticity")]
+    if len(wholes) > 1 or (wholes and others):
+        raise BadConfig(f"{wholes[0]} cannot be put together with {(wholes[1:] + others)[0]}; only with plasticity parts.")
+    return sorted(parts, key=lambda part: ORDER.index(part[2].part))
+
+
+def card_of(parts: Sequence[Part]) -> Card:
+    """Return the card of parts put together."""
+    cards = [card for _, _, card in parts]
+    knows = tuple(dict.fromkeys(known for card in cards for known in card.knows))
+    texts = ("; ".join(dict.fromkeys(texts)) for texts in zip(*(card[1:5] for card in cards), strict=True))
+    return Card("whole", *texts, knows=knows, joint=any(card.joint for card in cards))
+
+
+def field_name(name: str) -> str:
+    """Return what the options of a part are called among those of the whole: its name as an identifier."""
+    return name.replace("-", "_").replace(":", "_").replace(".", "_")
+
+
+def _regulated_step(part: Method, inner: Callable[[], object]) -> None:
+    update = Update(inner)
+    part.regulate(update)
+    if not update.applied:
+        raise RuntimeError(f"{part} returned without update.apply(); a regulated step must be applied.")

@@ -1,0 +1,74 @@
+"""Online EWC: hold each parameter of the actor as firmly as the Fisher information of past tasks demands."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nestrl.errors import BadConfig
+from nestrl.methods.anchored import Anchored
+from nestrl.methods.protocol import Card, Learner, Observations
+from nestrl.updates.importance import fisher_information
+
+
+@dataclass(frozen=True)
+class EWCOptions:
+    """Options of online EWC."""
+
+    strength: float = 10.0
+    """Weight of the penalty. At 1 it is about the drift from the last policy, in nats."""
+    samples: int = 512
+    """Observations of the last task on which the Fisher information is measured."""
+    decay: float = 1.0
+    """What remains of the importance of earlier tasks at each boundary: 1 sums over tasks, less forgets gracefully."""
+
+    def __post_init__(self) -> None:
+        if not self.strength >= 0:
+            raise BadConfig(f"ewc's strength is {self.strength}; it must be at least 0.")
+        if not self.samples > 0:
+            raise BadConfig(f"ewc's samples is {self.samples}; it must be above 0.")
+        if not 0 <= self.decay <= 1:
+            raise BadConfig(f"ewc's decay is {self.decay}; it must be between 0 and 1.")
+
+
+class EWC(Anchored):
+    """Penalises the distance from the last task's parameters by the Fisher information of all tasks so far.
+
+        L(theta) + strength/2 sum_i F_i (theta_i - theta*_i)^2,   F <- decay F + F_new   at each boundary
+
+    theta*: the actor at the end of the last segment; F_new: see `fisher_information`. Elastic weight consolidation
+    (Kirkpatrick et al., 2017, equation 3) in its online form (Schwarz et al., 2018, equations 8 and 9), with the Fisher
+    information of a policy as Wolczyk et al. (2021) have it, on the actor alone.
+
+    Differs from the paper: `decay` is 1 by default, as in Wolczyk et al.; no floor of 1e-5 under F, which would bind
+    what no task has used.
+    """
+
+    card = Card(
+        part="retention",
+        summary="holds each parameter by the Fisher information of earlier tasks (online EWC)",
+        paper="Schwarz et al., 2018",
+        stores="2 numbers a parameter",
+        cost="a few vector operations a step; derivatives of 512 answers at each boundary",
+    )
+
+    def __init__(self, options: EWCOptions, learner: Learner, seed: int) -> None:
+        super().__init__(learner, options.strength)
+        self._options = options
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
+        """Add the task's Fisher information and anchor the actor where it is now."""
+        chosen = torch.randperm(len(observations), generator=self._generator)[: self._options.samples]
+        seen = torch.as_tensor(observations)[chosen].to(self._parameters[0].device)
+        fisher = fisher_information(self._learner.policy.output, seen, self._parameters)
+        self._penalty.hold(self._options.decay * self._penalty.importances + fisher)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the penalty's anchor and importances, and the random stream."""
+        return super().state_dict() | {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        super().load_state_dict(state)
+        self._generator.set_state(state["generator"])

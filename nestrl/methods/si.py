@@ -1,0 +1,100 @@
+"""SI: hold each parameter of the actor by what its own path has contributed to learning the tasks so far."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+from nestrl.errors import BadConfig
+from nestrl.methods.anchored import Anchored
+from nestrl.methods.protocol import Card, Learner, Observations
+from nestrl.updates.regulated import Update
+
+
+@dataclass(frozen=True)
+class SIOptions:
+    """Options of SI."""
+
+    strength: float = 1.0
+    """Weight of the penalty."""
+    damping: float = 1e-3
+    """xi, a squared displacement: a parameter that has moved less than its root is hardly held."""
+
+    def __post_init__(self) -> None:
+        if not self.strength >= 0:
+            raise BadConfig(f"si's strength is {self.strength}; it must be at least 0.")
+        if not self.damping > 0:
+            raise BadConfig(f"si's damping is {self.damping}; it must be above 0.")
+
+
+class SI(Anchored):
+    """Penalises the distance from the last task's parameters by what each has contributed to lowering the loss.
+
+        L(theta) + strength/2 sum_i Omega_i (theta_i - theta*_i)^2
+        Omega_i <- Omega_i + max(0, w_i) / (Delta_i^2 + xi)   at each boundary
+        w_i = - sum over steps of g_i d_i,   Delta_i = sum over steps of d_i
+
+    g: the learner's gradient before the penalty's; d: the displacement that the optimizer applied; theta*: the actor at
+    the end of the last segment. Synaptic intelligence (Zenke et al., 2017, equations 4 and 5).
+
+    Differs from the paper: the penalty is halved, as that of L2 and EWC is; w_i < 0 counts as 0. The gradients are
+    minibatches' (PPO's clipped), whose noise makes w_i too large, as in the paper.
+    """
+
+    card = Card(
+        part="retention",
+        summary="holds each parameter by what its path contributed to learning earlier tasks",
+        paper="Zenke et al., 2017",
+        stores="4 numbers a parameter",
+        cost="a few vector operations a step",
+    )
+
+    def __init__(self, options: SIOptions, learner: Learner, seed: int) -> None:
+        super().__init__(learner, options.strength)
+        self._damping = options.damping
+        self._contribution = torch.zeros_like(parameters_to_vector(self._parameters))
+        self._displacement = torch.zeros_like(self._contribution)
+
+    def begin(self, segment_index: int, task_index: int) -> None:
+        """Start a new path."""
+        self._contribution.zero_()
+        self._displacement.zero_()
+
+    def regulate(self, update: Update) -> None:
+        """Add the gradient of the penalty, apply, and follow the path."""
+        gradient = self._gradient()
+        update.keep(self._parameters)
+        super().regulate(update)
+        displacement = parameters_to_vector([update.displacement(parameter) for parameter in self._parameters])
+        self._contribution -= gradient * displacement
+        self._displacement += displacement
+
+    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
+        """Add what each parameter has contributed in this segment and anchor the actor where it is now."""
+        gained = self._contribution.clamp(min=0.0) / (self._displacement.square() + self._damping)
+        self._penalty.hold(self._penalty.importances + gained)
+
+    def measurements(self) -> dict[str, float]:
+        """Return the penalty as it is now, and the size of what is stored, the path included."""
+        measured = super().measurements()
+        path_bytes = self._contribution.nbytes + self._displacement.nbytes
+        return measured | {"memory_bytes": measured["memory_bytes"] + path_bytes}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the penalty's anchor and importances, and the path so far."""
+        path = {"contribution": self._contribution.clone(), "displacement": self._displacement.clone()}
+        return super().state_dict() | path
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        super().load_state_dict(state)
+        self._contribution.copy_(state["contribution"])
+        self._displacement.copy_(state["displacement"])
+
+    def _gradient(self) -> Tensor:
+        """Return the learner's own gradient (P,), 0 where it has left none."""
+        gradients = [parameter.grad for parameter in self._parameters]
+        pairs = zip(gradients, self._parameters, strict=True)
+        return parameters_to_vector([torch.zeros_like(p) if g is None else g for g, p in pairs])

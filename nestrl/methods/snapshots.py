@@ -1,0 +1,137 @@
+"""A library of snapshots: every task's policy is stored whole when its segment ends."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nestrl.agents.policies import OwnPolicy
+from nestrl.errors import BadConfig
+from nestrl.methods.acting_as import ActingAs
+from nestrl.methods.protocol import Card, Learner, Observations, Policy
+from nestrl.updates.regulated import Update
+from nestrl.updates.values import flattened, n_bytes, put_values, values_of
+
+SELECTORS = ("oracle", "bandit")
+
+Trial = Callable[[Sequence[int], int], NDArray[np.float64]]
+"""Called with k arms and a number of episodes; gives the returns (k, episodes)."""
+
+
+@dataclass(frozen=True)
+class SnapshotsOptions:
+    """Options of the library of snapshots."""
+
+    selector: str = "oracle"
+    """Who says which snapshot to use: the task's identity ("oracle"), or its return in a few episodes ("bandit")."""
+    episodes: int = 3
+    """Episodes a snapshot that the bandit may spend, together, to choose for one task."""
+
+    def __post_init__(self) -> None:
+        if self.selector not in SELECTORS:
+            raise BadConfig(f"snapshots' selector is {self.selector!r}; it must be one of {', '.join(SELECTORS)}.")
+        if not self.episodes > 0:
+            raise BadConfig(f"snapshots' episodes is {self.episodes}; it must be above 0.")
+
+
+class Snapshots:
+    """Stores the policy at the end of each segment and never changes it again; training is fine-tuning.
+
+        policy_for(i) = pi_i, the network as it was at the end of task i
+
+    The bandit knows no identity: it shows a task's observations to each stored policy as if they came from that
+    policy's own task, and chooses by return with successive halving (Karnin, Koren and Somekh, 2013, algorithm 1, but
+    with the episodes of all rounds in each mean). It chooses anew at each boundary; its episodes are those of testing
+    and are not charged to training.
+
+    A task that comes back starts from its own snapshot. The task in training is acted in by the learner itself.
+    """
+
+    card: ClassVar[Card] = Card(
+        part="retention",
+        summary="stores every task's policy whole; the task's identity, or a bandit, selects one",
+        paper="none (its bandit: Karnin et al., 2013)",
+        stores="1 number a parameter a task",
+        cost="nothing in training; with the bandit, 3 test episodes a snapshot for each task at each boundary",
+        knows=("boundaries", "task identity"),
+    )
+
+    def __init__(self, options: SnapshotsOptions, learner: Learner, seed: int) -> None:
+        self._options, self._learner = options, learner
+        self._parameters = flattened(learner.actor_groups())
+        self._stored: dict[int, OwnPolicy] = {}
+        self._choices: dict[int, int] = {}
+        self._current: int | None = None
+
+    def begin(self, segment_index: int, task_index: int) -> None:
+        """Start a task that comes back from its snapshot, any other from what the learner is."""
+        self._current = task_index
+        self._choices.clear()
+        if task_index in self._stored:
+            put_values(self._stored[task_index].parameters, self._parameters)
+
+    def regulate(self, update: Update) -> None:
+        """Apply the base optimizer's step unchanged."""
+        update.apply()
+
+    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
+        """Store the policy."""
+        self._stored[task_index] = self._learner.policy_with()
+        self._current = None
+        self._choices.clear()
+
+    def policy_for(self, task_index: int) -> Policy:
+        """Return the snapshot that the selector chooses, or the learner's policy where there is none to choose."""
+        if task_index == self._current or not self._stored:
+            return self._learner.policy
+        if self._options.selector == "oracle":
+            return self._stored.get(task_index, self._learner.policy)
+        if task_index not in self._choices:
+            self._choices[task_index] = self._tried_out(task_index)
+        return self._acting(self._choices[task_index])
+
+    def measurements(self) -> dict[str, float]:
+        """Return the bytes stored."""
+        return {"memory_bytes": float(sum(n_bytes(policy.parameters) for policy in self._stored.values()))}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all snapshots and the bandit's choices."""
+        stored = {task: values_of(policy.parameters) for task, policy in self._stored.items()}
+        return {"stored": stored, "choices": dict(self._choices), "current": self._current}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self._stored = {task: self._learner.policy_with(values) for task, values in state["stored"].items()}
+        self._choices, self._current = dict(state["choices"]), state["current"]
+
+    def _tried_out(self, task_index: int) -> int:
+        """Return the task whose snapshot does best in this one."""
+
+        def trial(tasks: Sequence[int], episodes: int) -> NDArray[np.float64]:
+            return self._learner.trial([self._acting(task) for task in tasks], task_index, episodes, charged=False)
+
+        return successive_halving(list(self._stored), trial, self._options.episodes)
+
+    def _acting(self, task: int) -> Policy:
+        return ActingAs(self._stored[task], task, self._learner.n_tasks)
+
+
+def successive_halving(arms: Sequence[int], trial: Trial, episodes: int) -> int:
+    """Return the arm with the highest mean return, found with about `episodes` episodes an arm.
+
+    Each round spends an equal share of all episodes on the arms that are left (at least one on each), and drops the
+    worse half of them.
+    """
+    rounds = max(1, math.ceil(math.log2(len(arms))))
+    returns: dict[int, list[float]] = {arm: [] for arm in arms}
+    left = list(arms)
+    while len(left) > 1:
+        share = max(1, episodes * len(arms) // rounds // len(left))
+        for arm, new in zip(left, trial(left, share), strict=True):
+            returns[arm].extend(new)
+        left.sort(key=lambda arm: -float(np.mean(returns[arm])))
+        left = left[: math.ceil(len(left) / 2)]
+    return left[0]

@@ -1,0 +1,249 @@
+"""The tables of a study. Every estimate stands with its interval, and every doubt beside what it concerns."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nestrl.evaluation.retention import Floats, SuccessCurves
+from nestrl.evaluation.statistics import Interval
+from nestrl.report.comparison import FEWEST_SEEDS, Comparison, MethodRuns, estimate, improvement, paired
+from nestrl.report.losses import known_and_final, loss_at_boundaries, loss_by_age
+from nestrl.report.tables import table
+
+MEASURES = {
+    "average_performance": "average performance",
+    "forgetting": "forgetting",
+    "forward_transfer_later": "forward transfer, later tasks",
+    "forward_transfer": "forward transfer, all tasks",
+    "backward_transfer": "backward transfer",
+    "worst_point": "worst point",
+    "stability_gap": "stability gap",
+}
+"""The columns of the main table, by the name of the metric."""
+
+FRESH_STARTS = {
+    "reset-and-distill": "learns every task in a fresh network",
+    "scratch": "is the reference trained once more",
+}
+"""Methods whose true forward transfer is 0, and why."""
+
+
+class Bytes(int):
+    """A number of bytes that shows itself in its unit: 0 B, 1.5 kB, 20 MB."""
+
+    def __str__(self) -> str:
+        size, units = float(self), ["B", "kB", "MB", "GB"]
+        while size >= 1000 and len(units) > 1:
+            size, units = size / 1000, units[1:]
+        return f"{size:.3g} {units[0]}"
+
+
+Cell = str | int | Interval | None
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """A table with its name as a file, a title, and notes that belong below it. A missing value is None."""
+
+    name: str
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """Return title, table and notes as Markdown."""
+        rows = [[shown(cell).replace("|", r"\|") for cell in row] for row in self.rows]
+        notes = "\n".join(f"- {note}" for note in self.notes)
+        return "\n\n".join(filter(None, [f"**{self.title}**", table(self.head, rows), notes])) + "\n"
+
+    def csv(self) -> str:
+        """Return the table as CSV: a column with intervals becomes three, `name`, `name low` and `name high`."""
+        wide = [any(isinstance(row[column], Interval) for row in self.rows) for column in range(len(self.head))]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        ends = ("", " low", " high")
+        writer.writerow([name + end for name, w in zip(self.head, wide, strict=True) for end in ends[: 3 if w else 1]])
+        for row in self.rows:
+            writer.writerow([value for cell, w in zip(row, wide, strict=True) for value in _plain(cell, w)])
+        return text.getvalue()
+
+
+def shown(cell: Cell) -> str:
+    """Return a cell as a reader sees it."""
+    if cell is None:
+        return DASH
+    if isinstance(cell, Interval) and np.isnan(cell.low):
+        return f"{cell.estimate:.2f} [1 run]"
+    return str(cell)
+
+
+def main_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each method: metrics, how it stands to the baseline, what it costs, what to beware of."""
+    against = comparison.baseline.label
+    head = (
+        *("method", "runs", *MEASURES.values()),
+        *(f"performance minus {against}", f"P(better than {against})"),
+        *("minutes", "minutes / finetune", "memory", "beware"),
+    )
+    rows = [
+        (
+            *(method.label, len(method.records)),
+            *(method.estimate(method.values(name)) for name in MEASURES),
+            *improvement(comparison.baseline, method),
+            *(method.estimate(method.minutes), _relative_time(comparison, method)),
+            *(Bytes(method.memory_bytes), ", ".join(method.flags)),
+        )
+        for method in comparison.methods
+    ]
+    return StudyTable("methods", f"Methods: {comparison.title}", head, tuple(rows), tuple(_notes(comparison)))
+
+
+def task_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each method and task: success when learned and at the end, what was lost, forward transfer."""
+    head = ("method", "task", "end of own segment", "end of life", "forgetting", "forward transfer")
+    rows = []
+    for method in comparison.methods:
+        for name in comparison.methods[0].records[0].tasks:
+            pairs = [known_and_final(curves, curves.task_names.index(name)) for curves in method.curves]
+            known, final = np.array(pairs).T
+            own, lost = (None, None) if method.joint else (method.estimate(known), method.estimate(known - final))
+            rows.append((method.label, name, own, method.estimate(final), lost, _transfer_to(method, name)))
+    return StudyTable("tasks", f"Each task: {comparison.title}", head, tuple(rows))
+
+
+def boundary_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each method, a column for each segment but the first: mean loss of the old skills in it."""
+    note = "Success on the old tasks at the end of the segment before, minus that at the end of this one (mean)."
+    columns = {method.label: by_position(method, loss_at_boundaries) for method in comparison.methods}
+    names = [f"segment {number}" for number in range(2, _longest(columns) + 2)]
+    return _series_table("boundaries", f"Loss of old skills in each segment: {comparison.title}", names, columns, note)
+
+
+def age_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each method, a column for each age: what is lost of a skill so many segments after its own."""
+    note = "Success at the end of the own segment minus that 1, 2, ... segments later (mean over skills of this age)."
+    columns = {method.label: by_position(method, loss_by_age) for method in comparison.methods}
+    names = [f"{number} later" for number in range(1, _longest(columns) + 1)]
+    return _series_table("ages", f"Forgetting by age of the skill: {comparison.title}", names, columns, note)
+
+
+def cost_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each method: measured time and memory, and what its card says that it stores, does and knows."""
+    head = ("method", "minutes", "minutes / finetune", "memory", "parameters", "stores", "costs", "knows")
+    rows = [
+        (
+            *(method.label, method.estimate(method.minutes), _relative_time(comparison, method)),
+            *(Bytes(method.memory_bytes), max(record.n_parameters for record in method.records)),
+            *((method.card.stores, method.card.cost, ", ".join(method.card.knows)) if method.card else [None] * 3),
+        )
+        for method in comparison.methods
+    ]
+    note = (
+        "Memory: the most that a run stored beside its network. Minutes depend on the machine and on what ran beside."
+    )
+    return StudyTable("costs", f"Cost: {comparison.title}", head, tuple(rows), (note,))
+
+
+def failed_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each failed run, with its error."""
+    rows = tuple((record.cell, record.method, record.seed, record.error or "") for record in comparison.failed)
+    title = f"Failed runs, not averaged: {comparison.title}"
+    return StudyTable("failed", title, ("run", "method", "seed", "error"), rows)
+
+
+def study_tables(comparison: Comparison) -> list[StudyTable]:
+    """Return all tables of a comparison, the main one first; that of failed runs only where there are any."""
+    tables = [
+        main_table,
+        task_table,
+        boundary_table,
+        age_table,
+        cost_table,
+        *([failed_table] if comparison.failed else []),
+    ]
+    return [make(comparison) for make in tables]
+
+
+def by_position(method: MethodRuns, series: Callable[[SuccessCurves], Floats]) -> list[Interval | None]:
+    """Return the interval at each position of a series (n,) that each run has; none for joint training."""
+    if method.joint:
+        return []
+    return [method.estimate(values) for values in np.array([series(curves) for curves in method.curves]).T]
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    """Return what must be read with the main table: doubts, how intervals were made, and the null of transfer."""
+    few = [method.label for method in comparison.methods if any(flag.startswith("only ") for flag in method.flags)]
+    unpaired = [
+        f"{method.label} ({len(paired(comparison.baseline, method))})"
+        for method in comparison.methods
+        if len(paired(comparison.baseline, method)) < len(method.records)
+    ]
+    return [
+        *([f"WARNING: fewer than {FEWEST_SEEDS} seeds of {', '.join(few)}: intervals too narrow."] if few else []),
+        *(f"WARNING: {sentence}" for sentence in comparison.warnings),
+        "Interquartile mean over runs [95 % bootstrap interval, stratified over orders]; differences and ratios over "
+        f"pairs of runs of one order and seed{': fewer pairs of ' + ', '.join(unpaired) if unpaired else ''}.",
+        *_nulls(comparison),
+    ]
+
+
+def _nulls(comparison: Comparison) -> list[str]:
+    lines = []
+    for method in comparison.methods:
+        reason = FRESH_STARTS.get(method.records[0].method_name)
+        measured = method.estimate(method.values("forward_transfer"))
+        if reason:
+            so_far = "not measured" if measured is None else f"measured {shown(measured)}"
+            lines.append(f"null: {method.label} {reason}, so its true forward transfer is 0; {so_far}.")
+    return lines or ["null: no method here has a true forward transfer of 0; reset-and-distill would have."]
+
+
+def _relative_time(comparison: Comparison, method: MethodRuns) -> Interval | None:
+    """Return minutes divided by those of finetune, over runs of the same order and seed."""
+    plain = comparison.find("finetune")
+    if plain is None or plain is method:
+        return None
+    pairs = paired(plain, method)
+    ratios = [(method.minutes[j] or 0) / (plain.minutes[i] or np.inf) for i, j in pairs]
+    return estimate(ratios, [method.records[j].order for _, j in pairs]) if pairs else None
+
+
+def _transfer_to(method: MethodRuns, task: str) -> Interval | None:
+    """Return forward transfer to one task: the mean over its skills, should it come back as a new one."""
+    if method.joint:
+        return None
+    values: list[float | None] = []
+    for row in method.by_run:
+        each = zip(row["skills"], row["forward_transfer_by_skill"], strict=True)
+        values.append(_mean([value for skill, value in each if skill == task]))
+    return method.estimate(values)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present else None
+
+
+def _series_table(
+    name: str, title: str, names: Sequence[str], columns: dict[str, list[Interval | None]], note: str
+) -> StudyTable:
+    rows = [(label, *values, *[None] * (len(names) - len(values))) for label, values in columns.items()]
+    return StudyTable(name, title, ("method", *names), tuple(rows), (note,))
+
+
+def _longest(columns: dict[str, list[Interval | None]]) -> int:
+    return max(len(values) for values in columns.values())
+
+
+def _plain(cell: Cell, wide: bool) -> list[str | int | float]:
+    """Return a cell's values for CSV, three in a column of intervals; empty where there is none."""
+    if isinstance(cell, Interval):
+        return ["" if np.isnan(value) else value for value in (cell.estimate, cell.low, cell.high)]
+    value = int(cell) if isinstance(cell, int) else cell or ""
+    return [value, *[""] * (2 if wide else 0)]

@@ -1,0 +1,65 @@
+"""A YAML file that knows the line of every key, so that a mistake in it can be shown where it stands."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nestrl.errors import BadConfig, NestrlError
+
+Place = tuple[str | int, ...]
+"""The keys (and positions in lists) that lead to a value: ("methods", "ewc", "strength")."""
+
+
+class Document:
+    """The values of a YAML file, and where each stands."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises BadConfig when it cannot be read, is not a YAML mapping, or has a key twice."""
+        self.path = path
+        self._lines: dict[Place, int] = {}
+        try:
+            text = path.read_text(encoding="utf-8")
+            node = yaml.compose(text, yaml.SafeLoader)
+            values = yaml.safe_load(text)
+        except OSError as error:
+            raise BadConfig(f"{path} cannot be read: {error.strerror}.") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise BadConfig(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+        if not isinstance(values, dict) or node is None:
+            raise BadConfig(f"{path} must be a mapping of keys and values, not {values!r}.")
+        self.values: Mapping[Any, Any] = values
+        self._note_lines(node, ())
+
+    def where(self, *place: str | int) -> str:
+        """Return "FILE, line N" of a key, or of the nearest thing around it."""
+        while place not in self._lines:
+            place = place[:-1]
+        return f"{self.path}, line {self._lines[place]}"
+
+    @contextmanager
+    def at(self, *place: str | int) -> Iterator[None]:
+        """Turn a NestrlError raised inside into a BadConfig that begins with the file and the line of a key."""
+        try:
+            yield
+        except NestrlError as error:
+            raise BadConfig(f"{self.where(*place)}: {error}") from error
+
+    def _note_lines(self, node: yaml.Node, place: Place) -> None:
+        self._lines.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self._note_lines(item, (*place, index))
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = (*place, key.value)
+                line = key.start_mark.line + 1
+                if inner in self._lines:
+                    raise BadConfig(
+                        f"{self.path}, line {line}: {key.value!r} stands already in line {self._lines[inner]}; "
+                        "remove one of them."
+                    )
+                self._lines[inner] = line
+                self._note_lines(value, inner)

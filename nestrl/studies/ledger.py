@@ -1,0 +1,120 @@
+"""The ledger of a study: one line of JSON for each run that ended, only ever appended.
+
+A kill in the middle of a line leaves a torn one; it is ignored when reading and removed before the next is written.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nestrl.errors import BadConfig
+from nestrl.evaluation.retention import SuccessCurves
+from nestrl.training.decode import decode
+from nestrl.training.writing import one_clear_error
+
+FINISHED, FAILED = "finished", "failed"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came of one run. A failed one has only what stands before `error`, and that."""
+
+    cell: str
+    """Name of the run, as of its folder."""
+    method: str
+    """The label in the study."""
+    method_name: str
+    """Of `nestrl list methods`."""
+    options: Mapping[str, Any]
+    """Of the method."""
+    regime: str
+    sequence: str
+    order: int
+    tasks: tuple[str, ...]
+    """In the order of the columns of `counts`."""
+    seed: int
+    status: str
+    """FINISHED or FAILED."""
+    error: str = ""
+    """One sentence and the log's path."""
+    steps: tuple[int, ...] = ()
+    """Environment steps of the whole life at each evaluation."""
+    counts: tuple[tuple[int, ...], ...] = ()
+    """Successes of each task at each evaluation, of `episodes`."""
+    episodes: int = 0
+    segments: tuple[tuple[int, int, int], ...] = ()
+    """Index of the task, first and last step."""
+    revisits_are_new: bool = False
+    final: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Successes and episodes of each task at the end, on starts that the curves did not use."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall clock by activity."""
+    memory_bytes: int = 0
+    """What the method stores beside the network, at the end of training."""
+    environment_steps: int = 0
+    network: tuple[int, ...] = ()
+    n_parameters: int = 0
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.status == FINISHED
+
+    @property
+    def curves(self) -> SuccessCurves:
+        """Success of every task at every evaluation. Raises BadConfig for a failed run."""
+        if not self.finished:
+            raise BadConfig(f"run {self.cell} has failed and has no curves: {self.error}")
+        success = np.array(self.counts, float) / self.episodes
+        steps = np.array(self.steps, np.int64)
+        return SuccessCurves(success, steps, self.tasks, self.segments, self.revisits_are_new)
+
+    @property
+    def total_seconds(self) -> float:
+        """Wall clock of the whole run."""
+        return sum(self.seconds.values())
+
+
+def read_ledger(path: Path) -> list[Record]:
+    """Return the latest record of each run, in the order of their first lines; none where there is no file.
+
+    Raises BadConfig for a line that is damaged, unless it is a torn last one.
+    """
+    if not path.is_file():
+        return []
+    latest: dict[str, Record] = {}
+    *lines, _ = path.read_bytes().split(b"\n")  # behind the last newline: nothing, or a torn line
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
+        try:
+            record = decode(Record, json.loads(line), where)
+        except ValueError as error:  # also UnicodeDecodeError and BadConfig
+            raise BadConfig(f"{where} is damaged ({error}); remove it, and the study records its run again.") from error
+        latest[record.cell] = record
+    return list(latest.values())
+
+
+def append(path: Path, record: Record) -> None:
+    """Add a line and bring it to the disk. By one process at a time. Raises NestrlError when the disk is full."""
+    line = json.dumps(asdict(record), separators=(",", ":")) + "\n"
+    with one_clear_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            _remove_torn_line(path, descriptor)
+            os.write(descriptor, line.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_torn_line(path: Path, descriptor: int) -> None:
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        os.ftruncate(descriptor, content.rfind(b"\n") + 1)

@@ -1,0 +1,92 @@
+"""What came of one run of a study, read from its folder."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import safetensors
+
+from nestrl.errors import BadConfig
+from nestrl.studies.ledger import FAILED, FINISHED, Record
+from nestrl.studies.plan import Cell
+from nestrl.training.run_folder import RunFolder
+
+NOT_LEARNED = "normalizer."  # what the policy's file holds beside its parameters
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether the run in a folder, if there is one, came to its end."""
+    if not (folder / "metrics.json").is_file():
+        return False
+    try:
+        return RunFolder(folder).curves().complete
+    except BadConfig:
+        return False
+
+
+def finished_record(cell: Cell, folder: Path) -> Record:
+    """Return the record of a run that came to its end. Raises BadConfig when a file is missing or damaged."""
+    run, config = RunFolder(folder), cell.config
+    curves, summary = run.curves(), run.summary()
+    final = {task: (found["successes"], found["episodes"]) for task, found in summary["final_success"].items()}
+    counts = np.rint(curves.success * config.evaluation_episodes).astype(int)
+    return replace(
+        _begun(cell, FINISHED),
+        steps=tuple(curves.steps.tolist()),
+        counts=tuple(map(tuple, counts.tolist())),
+        episodes=config.evaluation_episodes,
+        segments=curves.segments,
+        revisits_are_new=curves.revisits_are_new,
+        final=final,
+        seconds=summary["seconds"],
+        memory_bytes=_memory_bytes(run.log),
+        environment_steps=int(curves.steps[-1]),
+        network=config.agent.network,
+        n_parameters=_n_parameters(folder),
+        versions=run.versions_then(),
+    )
+
+
+def failed_record(cell: Cell, error: str) -> Record:
+    """Return the record of a run that could not come to its end, for the reason given in one sentence."""
+    return replace(_begun(cell, FAILED), error=error)
+
+
+def drop_older_checkpoints(folder: Path) -> None:
+    """Keep the newest checkpoint only: that of a finished run is what `nestrl.load` needs."""
+    paths = sorted(RunFolder(folder).checkpoints.glob("step-*.pt"), key=lambda path: path.stat().st_mtime_ns)
+    for path in paths[:-1]:
+        path.unlink()
+
+
+def _begun(cell: Cell, status: str) -> Record:
+    """Return a record with what was known before the run began."""
+    config = cell.config
+    return Record(
+        cell=cell.name,
+        method=cell.method,
+        method_name=config.method,
+        options=config.method_options,
+        regime=cell.regime,
+        sequence=cell.sequence,
+        order=cell.order,
+        tasks=config.sequence.task_names,
+        seed=cell.seed,
+        status=status,
+    )
+
+
+def _memory_bytes(log: Path) -> int:
+    """Return what the method said that it stores, at the last line of training; 0 if it never says."""
+    events = (json.loads(line) for line in reversed(log.read_text().splitlines()))
+    measured: dict[str, float] = next((event["method"] for event in events if event["event"] == "training"), {})
+    return int(measured.get("memory_bytes") or 0)
+
+
+def _n_parameters(folder: Path) -> int:
+    """Return how many numbers are learned: actor and critics."""
+    with safetensors.safe_open(folder / "policy.safetensors", "np") as file:
+        names = [name for name in file.keys() if not name.startswith(NOT_LEARNED)]  # noqa: SIM118  (not a mapping)
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in names)

@@ -1,0 +1,157 @@
+"""Runs side by side, each in a process and on cores of its own, so that none can stop, slow or starve another."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nestrl.errors import BadConfig
+from nestrl.studies.worker import STOPPED
+from nestrl.training.config import RunConfig
+from nestrl.training.stopping import StopRequest
+from nestrl.training.writing import one_clear_error, write_file
+
+LOOK_EVERY = 0.1  # seconds between looks at the workers
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Environment of a worker; mujoco.batch takes as many threads as it likes, but all on the worker's own cores."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be made or gone on with; what it prints goes to `folder`.log, its configuration to `folder`.json."""
+
+    name: str
+    config: RunConfig
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """Where the output of the run's process stands."""
+        return self.folder.with_name(self.folder.name + ".log")
+
+    @property
+    def config_file(self) -> Path:
+        """Where the run's process finds its configuration."""
+        return self.folder.with_name(self.folder.name + ".json")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job whose process has ended. `error` is one sentence, or None if all went well."""
+
+    job: Job
+    error: str | None
+
+
+@dataclass(frozen=True)
+class _Worker:
+    job: Job
+    process: subprocess.Popen[bytes]
+    cores: frozenset[int]
+
+
+class Pool:
+    """At most `workers` processes; each has one torch thread, and cores that it shares with no other.
+
+    stopped: whether Ctrl-C or SIGTERM has ended `run` before all was done; what ran was saved and can go on.
+    """
+
+    def __init__(self, workers: int = 0) -> None:
+        """`workers` 0 means one a core; more than that are never started."""
+        cores = sorted(os.sched_getaffinity(0))
+        self.workers = min(workers or len(cores), len(cores))
+        self.stopped = False
+        self._free = [frozenset(cores[first :: self.workers]) for first in range(self.workers)]
+        self._running: list[_Worker] = []
+        self._biggest = 0  # bytes that the hungriest process so far has needed
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Ended]:
+        """Run all jobs, in this order, and yield each when its process has ended.
+
+        After Ctrl-C or SIGTERM the processes are asked to save and waited for; after a second one they are killed and
+        KeyboardInterrupt is raised.
+        """
+        waiting = deque(jobs)
+        with StopRequest() as stop:
+            try:
+                while self._running or (waiting and not self.stopped):
+                    if stop.made and not self.stopped:
+                        self._ask_to_save()
+                    while waiting and not self.stopped and self._has_room():
+                        self._start(waiting.popleft())
+                    yield from self._ended()
+                    time.sleep(LOOK_EVERY)
+            finally:
+                self._kill()
+
+    def _has_room(self) -> bool:
+        """Whether cores are free, and memory for one more like the biggest yet; the first may always start."""
+        return bool(self._free) and (not self._running or available_memory() > self._biggest)
+
+    def _start(self, job: Job) -> None:
+        with one_clear_error(job.folder):
+            job.folder.parent.mkdir(parents=True, exist_ok=True)
+        write_file(job.config_file, job.config.to_json().encode())
+        arguments = [str(job.config_file), str(job.folder), str(os.getpid())]
+        with one_clear_error(job.log), open(job.log, "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "nestrl.studies.worker", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | ONE_THREAD,
+                start_new_session=True,  # Ctrl-C in the terminal reaches the study alone, which passes it on once
+            )
+        cores = self._free.pop(0)
+        os.sched_setaffinity(process.pid, cores)  # before it has begun any thread: all will be on these
+        self._running.append(_Worker(job, process, cores))
+
+    def _ended(self) -> Iterator[Ended]:
+        for worker in list(self._running):
+            pid, status, usage = os.wait4(worker.process.pid, os.WNOHANG)
+            if not pid:
+                continue
+            worker.process.returncode = os.waitstatus_to_exitcode(status)  # Popen need not wait for it any more
+            self._running.remove(worker)
+            self._free.append(worker.cores)
+            self._biggest = max(self._biggest, usage.ru_maxrss * 1024)
+            if not (self.stopped and worker.process.returncode):  # else it was stopped on the way
+                yield Ended(worker.job, _what_went_wrong(worker.process.returncode, worker.job.log))
+
+    def _ask_to_save(self) -> None:
+        self.stopped = True
+        for worker in self._running:
+            worker.process.send_signal(signal.SIGINT)
+
+    def _kill(self) -> None:
+        """End what still runs, after an error or a second Ctrl-C."""
+        for worker in self._running:
+            worker.process.kill()
+            worker.process.wait()
+        self._running.clear()
+
+
+def available_memory() -> int:
+    """Return the bytes that new processes could take without swapping."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise BadConfig("/proc/meminfo does not say MemAvailable; a study needs Linux 3.14 or later.")
+
+
+def _what_went_wrong(code: int, log: Path) -> str | None:
+    """Return one sentence about a process that ended with this exit code, and where its output is; None if well."""
+    if code == 0:
+        return None
+    if code < 0:
+        remedy = "; perhaps memory ran out" if -code == signal.SIGKILL else ""
+        return f"killed by {signal.Signals(-code).name}{remedy}; output: {log}"
+    if code == STOPPED:
+        return f"stopped by a signal that did not come from the study; output: {log}"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"{lines[-1] if lines else f'exit status {code}'} Output: {log}"

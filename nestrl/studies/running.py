@@ -1,0 +1,199 @@
+"""Runs a study: what is left of it, side by side, each run recorded as it ends: a kill loses next to nothing."""
+
+import fcntl
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from nestrl.errors import BadConfig, RunExists
+from nestrl.evaluation.retention import average_performance
+from nestrl.studies.ledger import Record, append, read_ledger
+from nestrl.studies.outcome import drop_older_checkpoints, failed_record, finished_record, is_finished
+from nestrl.studies.plan import Cell, StudyPlan, read_plan
+from nestrl.studies.pool import Ended, Job, Pool
+from nestrl.studies.references import found_references, reference_jobs, store_reference, what_is_missing
+from nestrl.studies.study import Places, Study, open_study, places, readable_time
+from nestrl.training.config import RunConfig
+from nestrl.training.writing import one_clear_error, write_file, write_json
+
+REFERENCE_RUNS = Path("references")  # beside the studies' folders, as of `nestrl reference`
+Say = Callable[[str], object]
+
+
+def print_line(text: str) -> None:
+    """Print a line at once, wherever standard output goes."""
+    print(text, flush=True)
+
+
+def run_study(path: Path, *, retry_failed: bool = False, below: Path = Path(), say: Say = print_line) -> Study:
+    """Run what a study has left, and return it as it then stands.
+
+    path: the study's file. retry_failed: go on with runs that have failed, too. below: the folder that holds runs/ and
+    results/. say: takes one line for each run that ends, and what the user should know.
+
+    Raises BadConfig for a file with a mistake, or whose runs were begun otherwise; RunExists when another process runs
+    the study; KeyboardInterrupt after Ctrl-C, when all is saved.
+    """
+    plan = read_plan(path)
+    found = places(plan, below)
+    with alone(found.lock):
+        _refuse_changes(plan, found)
+        _write_what_is_run(path, plan, found)
+        running = Running(plan, found, say, retry_failed)
+        running.run()
+        if running.pool.stopped:
+            stop = KeyboardInterrupt()
+            stop.add_note(f"All that ran is saved; go on with: nestrl study {path}")
+            raise stop
+    return open_study(found.results)
+
+
+class Running:
+    """A study while it runs."""
+
+    def __init__(self, plan: StudyPlan, found: Places, say: Say, retry_failed: bool) -> None:
+        self.plan, self.places, self.say = plan, found, say
+        self.pool = Pool(plan.workers)
+        self.records = {record.cell: record for record in read_ledger(found.ledger)}
+        self._references = reference_jobs(plan, found.runs.parent / REFERENCE_RUNS)
+        self._cells = {self._folder(cell): cell for cell in plan.cells if self._is_left(cell, retry_failed)}
+
+    def run(self) -> None:
+        """Make the reference curves that the plan asks for, then the runs."""
+        began = time.monotonic()
+        if not self.plan.references:
+            for sentence in what_is_missing(self.plan, self.places.runs):
+                self.say(sentence)
+        self._record_what_has_ended()
+        self.say(f"{len(self._cells)} of {len(self.plan.cells)} runs to do, {self.pool.workers} side by side")
+        try:
+            for ended in self.pool.run(self._jobs()):
+                if ended.job.folder in self._references:
+                    self._end_reference(ended)
+                else:
+                    self._end(ended.job.folder, ended.error)
+        finally:
+            write_json(self.places.references, found_references(self.plan))
+            self._write_time(time.monotonic() - began)
+
+    def _is_left(self, cell: Cell, retry_failed: bool) -> bool:
+        record = self.records.get(cell.name)
+        return record is None or (retry_failed and not record.finished)
+
+    def _folder(self, cell: Cell) -> Path:
+        return self.places.runs / cell.name
+
+    def _record_what_has_ended(self) -> None:
+        """Record runs that came to their end when the study was killed before it could."""
+        for folder in list(filter(is_finished, self._cells)):
+            self._end(folder, None)
+
+    def _jobs(self) -> Iterator[Job]:
+        yield from (job for job, _ in self._references.values())
+        yield from (Job(cell.name, cell.config, folder) for folder, cell in self._cells.items())
+
+    def _end(self, folder: Path, error: str | None) -> None:
+        cell = self._cells.pop(folder)
+        record = failed_record(cell, error) if error else finished_record(cell, folder)
+        append(self.places.ledger, record)
+        self.records[cell.name] = record
+        if not error:
+            drop_older_checkpoints(folder)
+        self.say(self._line(record))
+
+    def _end_reference(self, ended: Ended) -> None:
+        job, task = self._references[ended.job.folder]
+        if ended.error is None:
+            store_reference(job, task)
+            drop_older_checkpoints(job.folder)
+        self.say(f"{job.name}: {ended.error or 'finished'}")
+
+    def _line(self, record: Record) -> str:
+        if record.finished:
+            minutes, performance = record.total_seconds / 60, average_performance(record.curves)
+            what = f"average performance {performance:.2f}, {minutes:.1f} min"
+        else:
+            what = f"failed: {record.error}"
+        study = Study(self.places.results, self.plan, tuple(self.records.values()), {})
+        n, left = len(self.plan.cells) - len(study.left), readable_time(study.seconds_left(self.pool.workers))
+        return f"{record.cell}: {what}; {n} of {len(self.plan.cells)}, {left} left"
+
+    def _write_time(self, seconds: float) -> None:
+        """Add up where the time went: the study's wall clock over all its sessions, and its runs' by activity."""
+        spent = {"study": seconds}
+        if self.places.time.is_file():
+            spent["study"] += json.loads(self.places.time.read_text())["seconds"]["study"]
+        for record in self.records.values():
+            for activity, amount in record.seconds.items():
+                spent[activity] = spent.get(activity, 0.0) + amount
+        content = {
+            "cells": len(self.plan.cells),
+            "finished": sum(record.finished for record in self.records.values()),
+            "workers": self.pool.workers,
+            "seconds": {activity: round(amount, 1) for activity, amount in spent.items()},
+        }
+        write_json(self.places.time, content)
+
+
+def process_of(lock: Path) -> int | None:
+    """Return the number of the process that runs the study now, or None."""
+    text = lock.read_text() if lock.is_file() else ""
+    return int(text) if text.isdigit() and Path(f"/proc/{text}").is_dir() else None
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold the study's lock. Raises RunExists when another process does."""
+    with one_clear_error(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = open(lock, "a+")  # noqa: SIM115  (closed below)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            process = process_of(lock)
+            raise RunExists(
+                f"the study in {lock.parent} is being run by process {process}; wait for it, or stop it with: "
+                f"kill {process}"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def _refuse_changes(plan: StudyPlan, found: Places) -> None:
+    """Raise BadConfig if a run was begun with another configuration than the plan has for it now."""
+    records = {record.cell: record for record in read_ledger(found.ledger)}
+    for cell in plan.cells:
+        begun = found.runs / cell.name / "config.json"
+        if begun.is_file():
+            before = asdict(RunConfig.from_json(begun.read_text(), str(begun)))
+        elif cell.name in records and records[cell.name].finished:
+            record = records[cell.name]
+            before = {"method": record.method_name, "method_options": record.options}
+        else:
+            continue
+        now = asdict(RunConfig.from_json(cell.config.to_json()))
+        for key, value in before.items():
+            if value != now[key]:
+                raise BadConfig(
+                    f"{cell.name} was run with {key} {value!r}, but the study now has {now[key]!r}; give the study "
+                    f"another name, or move {found.runs} and {found.results} away."
+                )
+
+
+def _write_what_is_run(path: Path, plan: StudyPlan, found: Places) -> None:
+    with one_clear_error(found.results):
+        found.results.mkdir(parents=True, exist_ok=True)
+    if path.resolve() != (found.results / "study.yaml").resolve():
+        write_file(found.results / "study.yaml", path.read_bytes())
+    write_file(found.results / "command.txt", (shlex.join(sys.argv) + "\n").encode())
+    write_json(found.references, found_references(plan))

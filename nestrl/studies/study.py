@@ -1,0 +1,104 @@
+"""A study on disk: where its files are, and what it has come to so far.
+
+results/<name>/study.yaml        as it was run last
+results/<name>/command.txt       the command that did
+results/<name>/finished.jsonl    the ledger, one line a run
+results/<name>/references.json   the curves from scratch that fit its runs
+results/<name>/time.json         how long it took
+runs/<name>/                     the runs' folders; beside each its output (.log) and configuration (.json)
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nestrl.errors import BadConfig
+from nestrl.studies.ledger import Record, read_ledger
+from nestrl.studies.plan import Cell, StudyPlan, read_plan
+from nestrl.studies.references import References
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the files of a study are."""
+
+    results: Path
+    """Its folder of results."""
+    runs: Path
+    """Its folder of runs."""
+
+    @property
+    def ledger(self) -> Path:
+        """One line a run that ended."""
+        return self.results / "finished.jsonl"
+
+    @property
+    def references(self) -> Path:
+        """The reference curves."""
+        return self.results / "references.json"
+
+    @property
+    def time(self) -> Path:
+        """How long it took."""
+        return self.results / "time.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the process that runs the study, whose number it holds."""
+        return self.runs / "lock"
+
+
+def places(plan: StudyPlan, below: Path = Path()) -> Places:
+    """Return where a study's files are, below a folder: the current one by default."""
+    return Places(below / "results" / plan.name, below / "runs" / plan.name)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it stands: its plan, the latest record of every run that ended, and the reference curves."""
+
+    folder: Path
+    plan: StudyPlan
+    records: tuple[Record, ...]
+    references: References
+
+    @property
+    def left(self) -> tuple[Cell, ...]:
+        """The runs that have not ended yet."""
+        ended = {record.cell for record in self.records}
+        return tuple(cell for cell in self.plan.cells if cell.name not in ended)
+
+    def seconds_left(self, workers: int) -> float | None:
+        """Return the time that the runs left should take, by the mean of the finished ones; None without any."""
+        seconds = mean_seconds(self.records)
+        return None if seconds is None else seconds * len(self.left) / workers
+
+
+def open_study(folder: str | Path) -> Study:
+    """Return the study whose results are in a folder. Raises BadConfig when it is none, or damaged."""
+    folder = Path(folder)
+    path, references = folder / "study.yaml", folder / "references.json"
+    if not path.is_file():
+        raise BadConfig(f"{folder} holds no study (no study.yaml); give a folder that `nestrl study` made.")
+    try:
+        found = json.loads(references.read_text()) if references.is_file() else {}
+    except ValueError as error:
+        raise BadConfig(f"{references} is damaged ({error}); `nestrl study {path}` writes it anew.") from error
+    return Study(folder, read_plan(path), tuple(read_ledger(folder / "finished.jsonl")), found)
+
+
+def mean_seconds(records: Sequence[Record]) -> float | None:
+    """Return the mean wall clock of the finished runs, or None if there are none."""
+    seconds = [record.total_seconds for record in records if record.finished]
+    return sum(seconds) / len(seconds) if seconds else None
+
+
+def readable_time(seconds: float | None) -> str:
+    """Return "3 h 05 min", "5 min", "40 s", or "?" for None."""
+    if seconds is None:
+        return "?"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,79 @@
+"""Distillation: a policy with a network of its own is trained to answer as its teachers did, without an environment."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from nestrl.agents.actor_output import ActorOutput
+from nestrl.errors import BadConfig
+from nestrl.updates.drift import Drift, drift_between
+from nestrl.updates.memory import TeacherMemory
+from nestrl.updates.quadratic import QuadraticPenalty
+
+
+@dataclass(frozen=True)
+class DistillationOptions:
+    """Options of one distillation."""
+
+    steps: int = 2000
+    """Gradient steps."""
+    samples: int = 512
+    """Remembered observations in each gradient step, shared equally by the teachers."""
+    learning_rate: float = 5e-3
+    """Adam's learning rate at the first step; it falls linearly to 0. A parameter moves by at most half of this a step,
+    so with too small a rate a log_std does not arrive at its teacher's."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "samples", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise BadConfig(f"{name} of the distillation is {getattr(self, name)}; it must be above 0.")
+
+
+class Student(Protocol):
+    """A policy that can be trained."""
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """What is trained."""
+        ...
+
+    def output(self, observations: Tensor) -> ActorOutput:
+        """Return the action distribution's parameters for each row, with gradient."""
+        ...
+
+
+def distill(
+    student: Student,
+    memory: TeacherMemory,
+    options: DistillationOptions,
+    generator: torch.Generator,
+    penalty: QuadraticPenalty | None = None,
+) -> Drift:
+    """Train a student towards all k teachers of a memory; return its drift (k,) from each, in nats, at the last step.
+
+        minimise  1/k sum_i E[KL(teacher_i || student)] + penalty
+
+    (Rusu et al., 2016, equation 3, here between action distributions.) `penalty` holds the student's parameters.
+    """
+    parameters = student.parameters
+    optimizer = torch.optim.Adam(parameters, lr=options.learning_rate)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=options.steps)
+    for _ in range(options.steps):
+        batch = memory.sample(options.samples, list(memory.tasks), generator)
+        drift = drift_between(batch.teacher, student.output(batch.observations)).averaged(len(batch.tasks))
+        optimizer.zero_grad()
+        drift.total.mean().backward()  # type: ignore[no-untyped-call]
+        if penalty is not None:
+            _add(penalty.gradient(), parameters)
+        optimizer.step()
+        schedule.step()
+    return drift.detach()
+
+
+def _add(gradients: list[Tensor], parameters: list[Parameter]) -> None:
+    """Add to the gradients that are there."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient

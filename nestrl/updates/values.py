@@ -1,0 +1,28 @@
+"""The numbers of an actor, as plain lists in the order of its parameters: copied, put back, counted."""
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+
+from torch import Tensor
+from torch.nn import Parameter
+
+
+def flattened(groups: Mapping[str, list[Parameter]]) -> list[Parameter]:
+    """Return the parameters of all groups one after the other."""
+    return list(chain.from_iterable(groups.values()))
+
+
+def values_of(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Return copies without a graph."""
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+def put_values(values: Iterable[Tensor], parameters: Iterable[Parameter]) -> None:
+    """Give the parameters these values, in place."""
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.data.copy_(value)
+
+
+def n_bytes(tensors: Iterable[Tensor]) -> int:
+    """Return the size of all tensors together."""
+    return sum(tensor.nbytes for tensor in tensors)

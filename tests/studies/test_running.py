@@ -1,0 +1,187 @@
+"""A study runs to its end, whatever is killed, and says what failed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import nestrl
+from nestrl.errors import BadConfig, RunExists
+from nestrl.studies.ledger import append, read_ledger
+from nestrl.studies.outcome import failed_record
+from nestrl.studies.plan import read_plan
+from nestrl.studies.running import alone, run_study
+from nestrl.studies.status import status
+from nestrl.studies.study import open_study, places
+
+PATIENCE = 120  # seconds that a study of seconds may take on a busy machine
+
+
+def results(below: Path) -> dict[str, dict[str, Any]]:
+    """Return the ledger's lines by run, without what the clock says."""
+    lines = (below / "results" / "tiny" / "finished.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert len({record["cell"] for record in records}) == len(records)
+    return {record["cell"]: {key: record[key] for key in record if key != "seconds"} for record in records}
+
+
+def shown(study_file: Path, below: Path) -> str:
+    console = Console(file=StringIO(), width=120)
+    console.print(status(study_file, below))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def begin(study_file: Path, below: Path) -> "subprocess.Popen[str]":
+    """Start a study in a process of its own and return when a run has saved something."""
+    command = [sys.executable, "-m", "nestrl.cli", "study", str(study_file)]
+    process = subprocess.Popen(command, cwd=below, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + PATIENCE
+    while not list(below.glob("runs/tiny/*/checkpoints/*.pt")):
+        assert time.monotonic() < until and process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return process
+
+
+@pytest.fixture(scope="module")
+def whole(study_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a study has run that was never stopped."""
+    below = tmp_path_factory.mktemp("whole")
+    (below / "study.yaml").write_text(study_text)
+    lines: list[str] = []
+    run_study(below / "study.yaml", below=below, say=lines.append)
+    (below / "said").write_text("\n".join(lines))
+    return below
+
+
+@pytest.mark.learning
+def test_study_finishes_and_records_every_run(whole: Path) -> None:
+    study = open_study(whole / "results" / "tiny")
+    assert study.left == ()
+    assert {record.cell for record in study.records} == {cell.name for cell in study.plan.cells}
+    for record in study.records:
+        assert record.finished
+        assert record.curves.complete
+        assert record.curves.success.shape == (7, 2)
+        assert all(episodes == 8 for _, episodes in record.final.values())
+        assert (record.memory_bytes > 0) == (record.method == "kept")
+        assert record.network == (16,)
+        assert record.n_parameters == study.records[0].n_parameters > 100
+        assert record.environment_steps >= 1200
+        assert record.versions["mujoco"]
+    seconds = json.loads((whole / "results" / "tiny" / "time.json").read_text())["seconds"]
+    assert seconds["study"] > 0 and seconds["training"] > 0
+    said = (whole / "said").read_text()
+    assert "no reference curves of calm, windy" in said
+    assert re.search(r"kept-shared-tiny-2-o1-s1: average performance 0\.\d\d, \d\.\d min; \d of 4", said)
+
+
+@pytest.mark.learning
+def test_finished_runs_can_be_loaded_and_keep_one_checkpoint(whole: Path) -> None:
+    folder = whole / "runs" / "tiny" / "kept-shared-tiny-2-o0-s0"
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+    assert nestrl.load(folder).predict([0.1, 0.2], task="windy")[0].shape == (1,)
+
+
+@pytest.mark.learning
+def test_what_is_done_is_skipped_and_what_was_not_recorded_is(whole: Path) -> None:
+    """A study killed between a run's end and its line in the ledger only writes the line."""
+    before = results(whole)
+    ledger = whole / "results" / "tiny" / "finished.jsonl"
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:-1]))
+    run_study(whole / "study.yaml", below=whole, say=lambda _: None)
+    assert results(whole) == before
+
+
+@pytest.mark.learning
+def test_changed_study_is_refused(whole: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text((whole / "study.yaml").read_text().replace("n_envs: 8", "n_envs: 4"))
+    with pytest.raises(BadConfig, match=r"was run with agent .*another name"):
+        run_study(other, below=whole, say=lambda _: None)
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_study_ends_like_one_never_stopped(
+    number: signal.Signals, whole: Path, study_file: Path, tmp_path: Path
+) -> None:
+    process = begin(study_file, tmp_path)
+    if number == signal.SIGINT:
+        assert re.search(r"finetune +shared +0 +[12] +0 +[01] ", re.sub("[│┃]", "", shown(study_file, tmp_path)))
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=PATIENCE)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"All that ran is saved; go on with: nestrl study {study_file}" in errors
+    assert len(read_ledger(tmp_path / "results" / "tiny" / "finished.jsonl")) < 4
+
+    run_study(study_file, below=tmp_path, say=lambda _: None)
+    assert results(tmp_path) == results(whole)
+
+
+FAILING = """name: tiny-broken
+tasks:
+  - {name: calm, env: TinyPoint-v0, kwargs: {bad_reward_at: 9}}
+steps: 600
+"""
+
+
+@pytest.mark.learning
+def test_failed_run_is_reported_and_stops_nobody(study_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text(FAILING)
+    text = study_file.read_text().replace("[tiny-2]", f"[{tmp_path / 'broken.yaml'}, tiny-2]").replace("kept", "#kept")
+    study_file.write_text(re.sub(r"orders:\n.*\n.*\nseeds: 2", "seeds: 1", text))
+    lines: list[str] = []
+    study = run_study(study_file, below=tmp_path, say=lines.append)
+
+    records = {record.sequence: record for record in study.records}
+    assert records["tiny-2"].finished
+    failed = records["tiny-broken"]
+    assert not failed.finished
+    assert "TinyPoint-v0 gave a reward that is NaN" in failed.error
+    log = tmp_path / "runs" / "tiny" / f"{failed.cell}.log"
+    assert str(log) in failed.error and log.is_file()
+    assert any(line.startswith(f"{failed.cell}: failed: ") for line in lines)
+    assert f"{failed.cell} failed" in shown(study_file, tmp_path)
+
+    lines.clear()
+    run_study(study_file, below=tmp_path, say=lines.append)
+    assert "0 of 2 runs to do" in "".join(lines)  # a failed run is tried again only when asked for
+
+
+def test_second_process_is_refused(study_file: Path, tmp_path: Path) -> None:
+    with (
+        alone(places(read_plan(study_file), tmp_path).lock),
+        pytest.raises(RunExists, match=f"being run by process {os.getpid()}; wait for it"),
+    ):
+        run_study(study_file, below=tmp_path)
+    assert not (tmp_path / "results").exists()
+
+
+def test_status_runs_and_writes_nothing(study_file: Path, tmp_path: Path) -> None:
+    text = shown(study_file, tmp_path)
+    assert "kept" in text and "4 runs left, about ?" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_failed_runs_are_left_only_when_asked_for(study_file: Path, tmp_path: Path) -> None:
+    plan = read_plan(study_file)
+    ledger = places(plan, tmp_path).ledger
+    append(ledger, failed_record(plan.cells[0], "motor on fire"))
+    text = shown(study_file, tmp_path)
+    assert "3 runs left" in text
+    assert "failed: motor on fire" in text
+
+
+def test_folder_without_a_study(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="holds no study"):
+        open_study(tmp_path)
