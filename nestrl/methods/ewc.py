@@ -15,7 +15,7 @@ from nestrl.updates.importance import fisher_information
 class EWCOptions:
     """Options of online EWC."""
 
-    strength: float = 10.0
+    strength: float = 0.01
     """Weight of the penalty. At 1 it is about the drift from the last policy, in nats."""
     samples: int = 512
     """Observations of the last task on which the Fisher information is measured."""

@@ -13,7 +13,7 @@ from nestrl.methods.protocol import Card, Learner, Observations
 class L2Options:
     """Options of L2."""
 
-    strength: float = 1.0
+    strength: float = 0.01
     """Weight of the penalty."""
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from nestrl.updates.importance import output_sensitivity
 class MASOptions:
     """Options of MAS."""
 
-    strength: float = 1.0
+    strength: float = 0.03
     """Weight of the penalty."""
     samples: int = 512
     """Observations of the last task on which the sensitivity is measured."""

@@ -17,7 +17,7 @@ from nestrl.updates.regulated import Update
 class SIOptions:
     """Options of SI."""
 
-    strength: float = 1.0
+    strength: float = 0.1
     """Weight of the penalty."""
     damping: float = 1e-3
     """xi, a squared displacement: a parameter that has moved less than its root is hardly held."""

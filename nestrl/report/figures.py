@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from nestrl.evaluation.retention import Floats
 from nestrl.evaluation.statistics import Interval
@@ -76,9 +76,11 @@ def costs(comparison: Comparison) -> StudyFigure:
     figure, (minutes, memory) = _list_of_methods(comparison, 2)
     _draw_intervals(minutes, [method.estimate(method.minutes) for method in comparison.methods], comparison)
     minutes.set_title("minutes a run", fontsize=9)
-    megabytes = [method.memory_bytes / 1e6 for method in comparison.methods]
-    _draw_intervals(memory, [Interval(size, size, size) for size in megabytes], comparison)
-    memory.set_title("MB stored beside the network", fontsize=9)
+    sizes = [method.memory_bytes for method in comparison.methods]
+    _draw_intervals(memory, [Interval(size, size, size) for size in sizes], comparison)
+    memory.set_xscale("symlog", linthresh=1000)  # from nothing to many megabytes
+    memory.xaxis.set_major_formatter(EngFormatter("B"))
+    memory.set_title("stored beside the network", fontsize=9)
     return StudyFigure(
         "cost", "What a run costs: wall clock with its interval, and the most memory.", figure, wide=True
     )
@@ -150,7 +152,8 @@ def life(method: MethodRuns) -> StudyFigure:
 def rendered(figure: Figure, kind: str) -> bytes:
     """Return the figure as "png" or "svg". The SVG holds text as text, and is the same every time it is drawn."""
     content = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nestrl"}):
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "nestrl", "font.sans-serif": ["DejaVu Sans"]}
+    with matplotlib.rc_context(settings):
         figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
     return content.getvalue()
 

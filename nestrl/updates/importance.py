@@ -62,7 +62,7 @@ def _mean_over_rows(
 ) -> Tensor:
     """Return the magnitudes (P,) of the derivatives of each row's quantities, summed over those, averaged over rows."""
     total = [torch.zeros_like(parameter) for parameter in parameters]
-    for rows in observations.split(CHUNK):
+    for rows in torch.split(observations, CHUNK):
         values = quantities(answer(rows))
         each_alone = torch.eye(values.numel(), device=values.device).view(-1, *values.shape)
         derivatives = torch.autograd.grad(values, parameters, each_alone, is_grads_batched=True, allow_unused=True)

@@ -42,7 +42,7 @@ class QuadraticPenalty:
 
     def gradient(self) -> list[Tensor]:
         """Return the penalty's gradient, one tensor a parameter."""
-        parts = self._pull().split([parameter.numel() for parameter in self._parameters])
+        parts = torch.split(self._pull(), [parameter.numel() for parameter in self._parameters])
         return [part.view_as(parameter) for part, parameter in zip(parts, self._parameters, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:

@@ -14,12 +14,18 @@ from .fake_learner import FakeLearner, live
 from .keeping import drift_after_next_task, finetune, parameters_after, resumes_exactly, same
 
 METHODS = {"l2": (L2, L2Options), "ewc": (EWC, EWCOptions), "mas": (MAS, MASOptions), "si": (SI, SIOptions)}
-SAMPLED = {"ewc": {"samples": 64}, "mas": {"samples": 64}}
+OPTIONS = {
+    "l2": {"strength": 1.0},
+    "ewc": {"strength": 10.0, "samples": 64},
+    "mas": {"strength": 1.0, "samples": 64},
+    "si": {"strength": 1.0},
+}
+"""The fake learner's gradients are far larger than PPO's, so its penalties must be stronger than the defaults."""
 
 
 def make(name, learner, **options):
     method, options_class = METHODS[name]
-    return method(options_class(**SAMPLED.get(name, {}) | options), learner, seed=0)
+    return method(options_class(**OPTIONS[name] | options), learner, seed=0)
 
 
 @pytest.fixture(scope="module")

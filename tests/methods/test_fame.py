@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from nestrl.errors import BadConfig
 from nestrl.methods.fame import FAME, FAMEOptions, warm_start
@@ -98,10 +99,12 @@ def test_returns_without_any_spread_are_judged_by_their_means():
     assert warm_start(np.ones((3, 4)), 0.05) == 0
 
 
-def test_false_alarms_are_as_rare_as_the_test_promises():
-    generator = np.random.default_rng(0)
-    alarms = [warm_start(generator.normal(size=(2, 10)), 0.05) for _ in range(4000)]
-    assert np.mean(alarms) == pytest.approx(0.05, abs=0.012)
+def test_the_test_is_the_one_sided_paired_t_test():
+    returns = np.random.default_rng(0).normal(size=(200, 2, 10))
+    p_values = stats.ttest_rel(returns[:, 1], returns[:, 0], axis=1, alternative="greater").pvalue
+    for significance in (0.05, 0.3):
+        chosen = [warm_start(pair, significance) for pair in returns]
+        assert np.array_equal(chosen, p_values <= significance)
 
 
 @pytest.mark.parametrize("options", [{"episodes": 1}, {"significance": 1.5}, {"steps": 0}])

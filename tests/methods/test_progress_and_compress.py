@@ -1,3 +1,5 @@
+from functools import cache
+
 import pytest
 import torch
 
@@ -18,35 +20,30 @@ def output(policy, observations):
         return policy.output(observations)
 
 
-def drifts_after_two_tasks(**options):
-    """Return how far the knowledge base is from the active column of task 0, of task 1, and from its own past (max)."""
+@cache
+def drifts_after_two_tasks(strength):
+    """Return how far the knowledge base has drifted from the active column as it was after task 0, and after task 1."""
     learner = FakeLearner()
-    method = progress_and_compress(learner, **options)
+    method = progress_and_compress(learner, strength=strength)
     tests = []
     for task in (0, 1):
         live(method, learner, [task], 60)
         seen = learner.observations(task, 1000)
         tests.append((seen, output(learner, seen)))
-        if task == 0:
-            before = [value.detach().clone() for value in method.policy_for(0).parameters]
-    moved = max((a - b).abs().max().item() for a, b in zip(before, method.policy_for(0).parameters, strict=True))
     knowledge = method.policy_for(0)
-    old, new = (drift_between(teacher, output(knowledge, seen)).total.mean().item() for seen, teacher in tests)
-    return old, new, moved
+    return [drift_between(teacher, output(knowledge, seen)).total.mean().item() for seen, teacher in tests]
 
 
 def test_strength_zero_is_plain_distillation_and_more_of_it_keeps_more_of_the_old():
-    (old_free, new_free, moved_free), (old, new, moved), (_, new_held, moved_held) = (
-        drifts_after_two_tasks(strength=strength) for strength in (0.0, 10.0, 1e9)
-    )
+    old_free, new_free = drifts_after_two_tasks(0.0)
+    old, new = drifts_after_two_tasks(100.0)
     assert new_free < 0.05
     assert old < 0.3 * old_free
-    assert new_free <= new < new_held
-    assert moved_held < moved < moved_free
+    assert new_free < new < drifts_after_two_tasks(1e9)[1]
 
 
 def test_huge_strength_moves_nothing_that_matters_for_the_old_task():
-    old, new, _ = drifts_after_two_tasks(strength=1e9)
+    old, new = drifts_after_two_tasks(1e9)
     assert old < 1e-3
     assert new > 0.5
 

@@ -25,8 +25,8 @@ def test_offline_actor_answers_like_every_teacher_while_the_learner_forgets(disc
     tests = []
     for task in range(3):
         live(method, learner, [task], 60)
-        tests.append((learner.observations(task, 1000), output(learner, learner.observations(task, 1000))))
-        tests[-1] = (tests[-1][0], output(learner, tests[-1][0]))
+        seen = learner.observations(task, 1000)
+        tests.append((seen, output(learner, seen)))
     drifts = [
         drift_between(teacher, output(method.policy_for(task), seen)).total.mean().item()
         for task, (seen, teacher) in enumerate(tests)

@@ -122,7 +122,7 @@ def test_best_options_are_those_of_the_best_trial_and_a_study_takes_them(whole: 
     assert found["finetune"] == {}
     values = {key: value for key, value in yaml.safe_load(SEARCH).items() if key != "trials"}
     study = whole / "study.yaml"
-    study.write_text(yaml.safe_dump({**values, "seeds": 1, "methods": found}))
+    study.write_text(yaml.safe_dump({**values, "seeds": 1, "methods": found}, sort_keys=False))
     assert [cell.config.method for cell in read_plan(study).cells] == ["finetune", "l2", "cloning"]
 
 
