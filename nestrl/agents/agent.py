@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from nestrl.agents.algorithms import algorithm_class, hyperparameters, policy_class
+from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy
 from nestrl.agents.snapshots import (
     Experience,
@@ -143,7 +144,7 @@ class Agent:
     def progress(self) -> float:
         """Share of the current segment's steps that are done, in 0..1."""
         done = self.algorithm.num_timesteps - self._segment_start + self._charged
-        return min(1.0, done / self._segment_steps)
+        return float(min(1.0, done / self._segment_steps))
 
     def policy_with(self, values: Sequence[Tensor] | None = None) -> OwnPolicy:
         """Return a separate policy whose actor holds copies of these values, by default the present ones."""
@@ -185,7 +186,7 @@ class Agent:
         rollout = getattr(self.algorithm, "rollout_buffer", None)
         return None if rollout is None else experience_of(rollout)
 
-    def start_task(self, task_index: int, vec_env: TaskVecEnv, first: bool, steps: int = 1) -> None:
+    def start_task(self, task_index: int, vec_env: TaskVecEnv | JointVecEnv, first: bool, steps: int = 1) -> None:
         """Turn to a task: new simulations (seeded from the agent's seed), no momentum, no old experience, fresh critic.
 
         `first` tells that nothing was learned before, `steps` how long the segment will be. Simulations of all tasks

@@ -30,7 +30,17 @@ from nestrl.methods.snapshots import Snapshots
 from nestrl.methods.trac import TRAC
 from nestrl.methods.upgd import UPGD
 
-__all__ = ["METHODS", "Card", "Learner", "Method", "MethodEntry", "Policy", "find_method", "make_method", "make_options"]
+__all__ = [
+    "METHODS",
+    "Card",
+    "Learner",
+    "Method",
+    "MethodEntry",
+    "Policy",
+    "find_method",
+    "make_method",
+    "make_options",
+]
 
 
 class MethodEntry(NamedTuple):

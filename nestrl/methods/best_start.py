@@ -1,7 +1,7 @@
 """Start each task with the behaviour of that earlier skill which earns most in it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class BestStart(Finetune):
     weights of the task's one-hot are copied, and the head where there is one a task. No other task changes by that.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         part="start",
         summary="a task starts with the earlier skill that earns most in it",
         paper="Wolczyk et al., 2022",

@@ -8,7 +8,7 @@ the two gradients are clipped apart.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class Cloning:
     The task being trained is not held to its own earlier teacher when it comes back: it may improve.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         part="retention",
         summary="holds the policy to what it did at the end of each earlier task",
         paper="Wolczyk et al., 2022",

@@ -1,8 +1,8 @@
 """Methods put together from parts: "cloning+best-start+trac" keeps, starts and stays plastic at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner, Method, Observations, Policy
@@ -19,7 +19,7 @@ Part = tuple[str, Callable[[Any, Learner, int], Method], Card]
 class Composed:
     """Calls its parts in turn. What one part applies is the step that the next one regulates, the last the optimizer's."""
 
-    card = Card("whole", "parts put together", "", "", "")
+    card: ClassVar[Card] = Card("whole", "parts put together", "", "", "")
 
     def __init__(self, parts: Sequence[Part], options: Any, learner: Learner, seed: int) -> None:
         """Build every part with its own options, an attribute of `options` by its name."""
@@ -68,16 +68,28 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
     wholes = [name for name, _, card in parts if card.part == "whole"]
     others = [name for name, _, card in parts if card.part not in ("whole", "plasticity")]
     if len(wholes) > 1 or (wholes and others):
-        raise BadConfig(f"{wholes[0]} cannot be put together with {(wholes[1:] + others)[0]}; only with plasticity parts.")
+        raise BadConfig(
+            f"{wholes[0]} cannot be put together with {(wholes[1:] + others)[0]}; only with plasticity parts."
+        )
     return sorted(parts, key=lambda part: ORDER.index(part[2].part))
 
 
 def card_of(parts: Sequence[Part]) -> Card:
     """Return the card of parts put together."""
     cards = [card for _, _, card in parts]
-    knows = tuple(dict.fromkeys(known for card in cards for known in card.knows))
-    texts = ("; ".join(dict.fromkeys(texts)) for texts in zip(*(card[1:5] for card in cards), strict=True))
-    return Card("whole", *texts, knows=knows, joint=any(card.joint for card in cards))
+    return Card(
+        part="whole",
+        summary=_together(card.summary for card in cards),
+        paper=_together(card.paper for card in cards),
+        stores=_together(card.stores for card in cards if card.stores != "nothing") or "nothing",
+        cost=_together(card.cost for card in cards if card.cost != "nothing") or "nothing",
+        knows=tuple(dict.fromkeys(known for card in cards for known in card.knows)),
+        joint=any(card.joint for card in cards),
+    )
+
+
+def _together(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))
 
 
 def field_name(name: str) -> str:

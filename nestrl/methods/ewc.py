@@ -1,7 +1,7 @@
 """Online EWC: hold each parameter of the actor as firmly as the Fisher information of past tasks demands."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -44,7 +44,7 @@ class EWC(Anchored):
     what no task has used.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         part="retention",
         summary="holds each parameter by the Fisher information of earlier tasks (online EWC)",
         paper="Schwarz et al., 2018",

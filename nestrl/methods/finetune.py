@@ -1,7 +1,7 @@
 """Fine-tuning: nothing is kept. The floor that every method must beat, and the ceiling of plasticity."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
@@ -15,7 +15,7 @@ class FinetuneOptions:
 class Finetune:
     """Trains on one task after the other and leaves every update as it is."""
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         part="whole",
         summary="nothing is kept: plain training on one task after the other",
         paper="",

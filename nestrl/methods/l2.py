@@ -1,6 +1,7 @@
 """L2: hold every parameter of the actor, all alike, to where it was at the end of the last task."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -29,7 +30,7 @@ class L2(Anchored):
     theta*: the actor at the end of the last segment (the baseline of Kirkpatrick et al., 2017, figure 2).
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         part="retention",
         summary="holds all parameters alike to where they were at the last boundary",
         paper="Kirkpatrick et al., 2017",

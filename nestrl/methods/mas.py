@@ -1,7 +1,7 @@
 """MAS: hold each parameter of the actor as firmly as the actor's answers hang on it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -38,7 +38,7 @@ class MAS(Anchored):
     Differs from the paper: the penalty is halved, as that of L2 and EWC is.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         part="retention",
         summary="holds each parameter by how far the answers in earlier tasks hang on it",
         paper="Aljundi et al., 2018",

@@ -1,6 +1,7 @@
 """Multi-task training: all tasks at once. Not a way to keep skills, but what could be had if nothing came one by one."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nestrl.methods.finetune import Finetune
 from nestrl.methods.protocol import Card, Learner
@@ -18,7 +19,7 @@ class Multitask(Finetune):
     forgetting and transfer cannot, since no task has a segment of its own.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         part="whole",
         summary="all tasks at once: an upper reference, not continual",
         paper="Wolczyk et al., 2021 (MT)",

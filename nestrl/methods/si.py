@@ -1,7 +1,7 @@
 """SI: hold each parameter of the actor by what its own path has contributed to learning the tasks so far."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ class SI(Anchored):
     minibatches' (PPO's clipped), whose noise makes w_i too large, as in the paper.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         part="retention",
         summary="holds each parameter by what its path contributed to learning earlier tasks",
         paper="Zenke et al., 2017",

@@ -76,15 +76,21 @@ class FakeLearner:
         return np.array([-error.reshape(episodes, 16).mean(axis=1) for error in errors])
 
     def experience(self):
-        """Actions near the present mean; the advantage is how much nearer to the skill they are than the mean."""
+        """Actions as the policy draws them; the advantage is how much nearer to the skill they are than its mode."""
         if self.off_policy:
             return None
-        observations = self.observations(self.last_task, 512)
+        generator = torch.Generator().manual_seed(2)  # its own: looking changes nothing that comes after
+        observations = self.observations(self.last_task, 512, generator)
+        target = observations[:, :FEATURES] @ self.skills[self.last_task]
         with torch.no_grad():
             output = self.output(observations)
-            actions = output.mean + output.log_std.exp() * torch.randn(output.mean.shape, generator=self.generator)
-            target = observations[:, :FEATURES] @ self.skills[self.last_task]
-            advantages = ((output.mean - target) ** 2).sum(1) - ((actions - target) ** 2).sum(1)
+            if self.discrete:
+                actions = torch.multinomial(torch.softmax(output.logits, 1), 1, generator=generator).squeeze(1)
+                advantages = (actions == target.argmax(1)).float() - 0.5
+            else:
+                noise = torch.randn(output.mean.shape, generator=generator)
+                actions = output.mean + output.log_std.exp() * noise
+                advantages = ((output.mean - target) ** 2).sum(1) - ((actions - target) ** 2).sum(1)
             return Experience(observations, actions, output.log_prob(actions), advantages)
 
     last_task = 0

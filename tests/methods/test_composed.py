@@ -27,7 +27,9 @@ class Spy(Finetune):
 
 
 def composed_of(*names, diary):
-    parts = [(name, lambda options, learner, seed, name=name: Spy(name, diary), Card("retention", *"....")) for name in names]
+    parts = [
+        (name, lambda options, learner, seed, name=name: Spy(name, diary), Card("retention", *"....")) for name in names
+    ]
     return Composed(parts, type("Options", (), {name: None for name in names}), None, 0)
 
 

@@ -1,0 +1,69 @@
+"""Write docs/methods.md from the methods' own cards, docstrings and options, so that they cannot disagree.
+
+python scripts/method_docs.py
+python scripts/method_docs.py --check    # writes nothing; exit code 1 if the page is out of date
+"""
+
+import dataclasses
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from nestrl.methods import METHODS, find_method
+from nestrl.report.tables import method_cards
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "methods.md"
+HEAD = """\
+# Ways to keep skills
+
+<!-- Written by scripts/method_docs.py from the methods; do not edit. -->
+
+Each is one file in [nestrl/methods](../nestrl/methods), and any of them runs with `nestrl train SEQUENCE --method NAME`.
+Parts compose: `--method cloning+best-start+trac` keeps by cloning, starts each task with the best earlier skill, and
+scales the steps as TRAC does; options are then named by part, `--set method.cloning.drift_limit=.05`.
+
+All methods act on the actor only; network, steps, observations, exploration noise and critic are the agent's, the same for
+all. What a method measured in comparison stands in the [README](../README.md).
+
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    return HEAD + method_cards() + "\n" + "".join(section(name) for name in METHODS)
+
+
+def section(name: str) -> str:
+    """Return what one method's class says of itself, and its options."""
+    method = METHODS[name]
+    if isinstance(method, str):
+        return f"\n## {name}\n`{method}`: its parts are put together, with the options of both.\n"
+    formula = inspect.getdoc(method) or ""
+    return f"\n## {name}\n```text\n{formula}\n```\n{options_table(find_method(name).options)}"
+
+
+def options_table(options: type[Any]) -> str:
+    """Return the options with their defaults as a list; nothing if there are none."""
+    lines = [f"- `{field.name}` = {_default(field)}" for field in dataclasses.fields(options)]
+    return "\n".join([*lines, ""]) if lines else ""
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def main() -> int:
+    """Write or check; return the exit code."""
+    text = page()
+    if "--check" in sys.argv[1:]:
+        same = PAGE.is_file() and PAGE.read_text() == text
+        print("docs/methods.md is up to date" if same else "docs/methods.md is out of date; run `make tables`")
+        return int(not same)
+    PAGE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Which curves from scratch a study lacks, and the runs that make them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nestrl.evaluation.retention import SuccessCurves
+from nestrl.studies.plan import read_plan
+from nestrl.studies.references import found_references, reference_jobs, what_is_missing
+from nestrl.training.from_scratch import alone_from_scratch
+from nestrl.training.references import store_curve
+
+REGIMES = "shared: {}\n  apart: {agent.heads: per_task}"
+
+
+def test_missing_curves_are_named_and_made_once_a_task_seed_and_regime(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text(study_file.read_text().replace("shared: {}", REGIMES) + "references: 2\n")
+    plan = read_plan(study_file)
+    assert found_references(plan) == {"shared": {"tiny-2": {}}, "apart": {"tiny-2": {}}}
+    missing = what_is_missing(plan, tmp_path / "runs")
+    assert [sentence.partition(":")[0] for sentence in missing] == ["shared, tiny-2", "apart, tiny-2"]
+    assert "calm, windy" in missing[0]
+    assert "nestrl reference" in missing[0]
+
+    jobs = reference_jobs(plan, tmp_path / "runs")
+    assert len(jobs) == 2 * 2 * 2
+    for folder, (job, task) in jobs.items():
+        assert job.folder == folder
+        assert job.config.sequence.task_names == (task,)
+        assert job.config.method == "finetune"
+    assert sorted({job.config.seed for job, _ in jobs.values()}) == [0, 1]
+
+
+def test_stored_curves_are_found_and_not_made_again(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text(study_file.read_text() + "references: 2\n")
+    plan = read_plan(study_file)
+    alone = replace(alone_from_scratch(plan.cells[0].config, "calm"), seed=1)
+    curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
+    store_curve(alone, "calm", curves)
+
+    found = found_references(plan)["shared"]["tiny-2"]
+    assert set(found) == {"calm"}
+    assert found["calm"]["seeds"] == 1
+    np.testing.assert_allclose(found["calm"]["steps"], [0, 200, 400, 600])
+    np.testing.assert_allclose(found["calm"]["success"], [0, 0.5 / 3, 1 / 3, 0.5])
+    assert "windy" in what_is_missing(plan, tmp_path)[0]
+    assert "calm" not in what_is_missing(plan, tmp_path)[0].partition(";")[0]
+    made = sorted((task, job.config.seed) for job, task in reference_jobs(plan, tmp_path / "runs").values())
+    assert made == [("calm", 0), ("windy", 0), ("windy", 1)]
