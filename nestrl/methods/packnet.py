@@ -36,7 +36,7 @@ class PackNet:
         policy_for(i) = pi(theta * [owner <= i]),   kept of each matrix: the largest |theta| among those still free,
         1/(tasks left) of them, so that all tasks own equal parts in the end; those freed are set to 0
 
-    (Mallya and Lazebnik, 2018, section 3; in RL: Wolczyk et al., 2021.) Biases and LayerNorm are the first task's and
+    (Mallya and Lazebnik, 2018; in RL: Wolczyk et al., 2021.) Biases and LayerNorm are the first task's and
     frozen after it, as in the paper. What only one task uses is that task's own from the start and not pruned: its
     head where there is one a task, its row of log_std, and the input weights of its one-hot.
 

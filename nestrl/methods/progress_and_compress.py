@@ -52,7 +52,7 @@ class ProgressAndCompress(Consolidating):
         minimise over b  E[KL(active || b)] + strength/2 sum_i F_i (b_i - b*_i)^2,   then  F <- decay F + F_new
 
     b: the knowledge base, b* what it was before; E over the last observations of the task, which are not kept; F_new:
-    see `fisher_information`, of the new b. (Schwarz et al., 2018, equations 2 and 9.)
+    see `fisher_information`, of the new b. (Schwarz et al., 2018, the compress phase.)
 
     Differs from the paper: no lateral adapters from knowledge base to active column, since the network is the same for
     all methods; instead the column starts a task as a copy of the knowledge base (`start`). F is not normalised, being

@@ -43,7 +43,7 @@ class Snapshots:
         policy_for(i) = pi_i, the network as it was at the end of task i
 
     The bandit knows no identity: it shows a task's observations to each stored policy as if they came from that
-    policy's own task, and chooses by return with successive halving (Karnin, Koren and Somekh, 2013, algorithm 1, but
+    policy's own task, and chooses by return with successive halving (Karnin, Koren and Somekh, 2013, but
     with the episodes of all rounds in each mean). It chooses anew at each boundary; its episodes are those of testing
     and are not charged to training.
 

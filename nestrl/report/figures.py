@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from nestrl.evaluation.retention import Floats
+from nestrl.evaluation.retention import Floats, SuccessCurves
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import Comparison, MethodRuns
 from nestrl.report.losses import loss_by_age, matrix_by_position
@@ -79,6 +79,7 @@ def costs(comparison: Comparison) -> StudyFigure:
     sizes = [method.memory_bytes for method in comparison.methods]
     _draw_intervals(memory, [Interval(size, size, size) for size in sizes], comparison)
     memory.set_xscale("symlog", linthresh=1000)  # from nothing to many megabytes
+    memory.set_xticks([0, *(10.0**power for power in range(3, len(str(max(sizes))) + 1))])
     memory.xaxis.set_major_formatter(EngFormatter("B"))
     memory.set_title("stored beside the network", fontsize=9)
     return StudyFigure(
@@ -118,7 +119,7 @@ def matrix(method: MethodRuns) -> StudyFigure:
     segments, tasks = mean.shape
     names = [str(number) for number in range(1, tasks + 1)]
     figure = _matrix_figure(mean, [f"after {number}" for number in range(1, segments + 1)], names, method.label)
-    caption = f"{method.label}: success on the 1st, 2nd, ... task after each segment, mean over {_runs(method)}."
+    caption = f"{method.label}: success on the 1st, 2nd, ... task after each segment, mean over {_runs(method.curves)}."
     return StudyFigure(f"retention-{method.label}", caption, figure)
 
 
@@ -130,7 +131,7 @@ def matrix_of_order(method: MethodRuns, order: int) -> StudyFigure:
     names = [tasks[task] for task in dict.fromkeys(task for task, _, _ in curves[0].segments)]
     after = [f"after {tasks[task]}" for task, _, _ in curves[0].segments]
     figure = _matrix_figure(mean, after, names, f"{method.label}, order {order}")
-    caption = f"{method.label}: success on each task after each segment in order {order}, mean over {len(curves)} runs."
+    caption = f"{method.label}: success on each task after each segment in order {order}, mean over {_runs(curves)}."
     return StudyFigure(f"retention-{method.label}-order-{order}", caption, figure)
 
 
@@ -145,15 +146,14 @@ def life(method: MethodRuns) -> StudyFigure:
     figure.subplots_adjust(0.2, 0.45 / height, 0.97, 1 - 0.25 / height, 0, 0.25)
     figure.suptitle(method.label, fontsize=9, y=1 - 0.05 / height, va="top")
     band = "mean and range" if len(curves) > 1 else "95 % interval of its episodes"
-    caption = f"{method.label}: success on each task over the life, order {order}, {len(curves)} runs ({band})."
+    caption = f"{method.label}: success on each task over the life, order {order}, {_runs(curves)} ({band})."
     return StudyFigure(f"life-{method.label}", caption, figure)
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
     """Return the figure as "png" or "svg". The SVG holds text as text, and is the same every time it is drawn."""
     content = io.BytesIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "nestrl", "font.sans-serif": ["DejaVu Sans"]}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nestrl", "font.sans-serif": ["DejaVu Sans"]}):
         figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
     return content.getvalue()
 
@@ -171,7 +171,7 @@ def _list_of_methods(comparison: Comparison, columns: int) -> tuple[Figure, list
     figure = _figure(WIDE, height)
     axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
     left = min(0.45, 0.03 + 0.0075 * max(map(len, labels)))  # of the width; a letter takes about 0.065 inches
-    figure.subplots_adjust(left, 0.35 / height, 0.985, 1 - 0.3 / height, 0.08)
+    figure.subplots_adjust(left, 0.35 / height, 0.97, 1 - 0.3 / height, 0.14)
     axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
     axes[0].set_ylim(len(labels) - 0.5, -0.5)
     for place in axes:
@@ -180,7 +180,7 @@ def _list_of_methods(comparison: Comparison, columns: int) -> tuple[Figure, list
         place.spines[["top", "right"]].set_visible(False)
         place.grid(axis="x", color="#DDDDDD", linewidth=0.6)
         place.set_axisbelow(True)
-        place.xaxis.set_major_locator(MaxNLocator(5))
+        place.xaxis.set_major_locator(MaxNLocator(4))
     return figure, list(axes)
 
 
@@ -208,9 +208,9 @@ def _matrix_figure(matrix: Floats, rows: Sequence[str], columns: Sequence[str], 
     figure = _figure(NARROW, height)
     axes = figure.add_axes((0.24, below / height, 0.72, 1 - (below + 0.3) / height))
     draw_matrix(axes, matrix, rows, columns)
-    axes.set_title(title, fontsize=9)
+    figure.suptitle(title, fontsize=9, y=1 - 0.05 / height, va="top")
     return figure
 
 
-def _runs(method: MethodRuns) -> str:
-    return f"{len(method.records)} run{'s' if len(method.records) > 1 else ''}"
+def _runs(curves: Sequence[SuccessCurves]) -> str:
+    return f"{len(curves)} run{'s' if len(curves) > 1 else ''}"

@@ -24,11 +24,8 @@ MEASURES = {
 }
 """The columns of the main table, by the name of the metric."""
 
-FRESH_STARTS = {
-    "reset-and-distill": "learns every task in a fresh network",
-    "scratch": "is the reference trained once more",
-}
-"""Methods whose true forward transfer is 0, and why."""
+NULL_METHOD = "reset-and-distill"
+"""Learns every task in a fresh network, so that its true forward transfer is 0."""
 
 
 class Bytes(int):
@@ -77,8 +74,9 @@ def shown(cell: Cell) -> str:
     """Return a cell as a reader sees it."""
     if cell is None:
         return DASH
-    if isinstance(cell, Interval) and np.isnan(cell.low):
-        return f"{cell.estimate:.2f} [1 run]"
+    if isinstance(cell, Interval):  # z: no minus before what rounds to 0
+        ends = "1 run" if np.isnan(cell.low) else f"{cell.low:z.2f}, {cell.high:z.2f}"
+        return f"{cell.estimate:z.2f} [{ends}]"
     return str(cell)
 
 
@@ -196,12 +194,11 @@ def _notes(comparison: Comparison) -> list[str]:
 def _nulls(comparison: Comparison) -> list[str]:
     lines = []
     for method in comparison.methods:
-        reason = FRESH_STARTS.get(method.records[0].method_name)
-        measured = method.estimate(method.values("forward_transfer"))
-        if reason:
-            so_far = "not measured" if measured is None else f"measured {shown(measured)}"
-            lines.append(f"null: {method.label} {reason}, so its true forward transfer is 0; {so_far}.")
-    return lines or ["null: no method here has a true forward transfer of 0; reset-and-distill would have."]
+        if NULL_METHOD in method.records[0].method_name.split("+"):
+            transfer = method.estimate(method.values("forward_transfer"))
+            measured = "not measured" if transfer is None else f"measured {shown(transfer)}"
+            lines.append(f"null: {method.label} starts every task afresh: true forward transfer 0, {measured}.")
+    return lines or [f"null: no method here has a true forward transfer of 0; {NULL_METHOD} would have."]
 
 
 def _relative_time(comparison: Comparison, method: MethodRuns) -> Interval | None:

@@ -9,6 +9,7 @@
     methods:                             # a label, and the method's options
       finetune: {}
       cloning-constant: {method: cloning, weight: 0.1}    # `method` where the label is not its name
+    tuned: results/tune-dev-3/best.yaml  # optional: options, by label, of the methods that give none themselves
     regimes:                             # optional: a label, and options as of --set
       shared: {}
       per_task: {agent.heads: per_task}
@@ -78,6 +79,7 @@ class StudyPlan:
     imports: tuple[str, ...] = ()
     workers: int = 0
     references: int = 0
+    tuned: str = ""
     cells: tuple[Cell, ...] = ()
     """All runs, in rounds: every method with the first seed, then with the second, and so on, so that a study that is
     stopped early is balanced."""
@@ -118,7 +120,21 @@ def _decoded(document: Document) -> StudyPlan:
     for key in ("methods", "regimes"):
         for label, options in values.get(key, {}).items():
             values[key][label] = _options(document, options, key, label)
+    if values.get("tuned"):
+        values["methods"] = _with_tuned(document, values["methods"], values["tuned"])
     return StudyPlan(**values)
+
+
+def _with_tuned(document: Document, methods: Mapping[str, Options], file: str) -> dict[str, Options]:
+    """Return the methods; those that give no options but their name have those in a file that `nestrl tune` wrote."""
+    with document.at("tuned"):
+        found = Document(Path(file)).values
+    return {
+        label: {**_options(document, found.get(label), "methods", label), **options}
+        if set(options) <= {"method"}
+        else options
+        for label, options in methods.items()
+    }
 
 
 def _options(document: Document, options: Any, *place: str) -> Options:

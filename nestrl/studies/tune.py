@@ -4,8 +4,8 @@ Trials come in rounds: the first of every method, then the second, and so on, ea
 tries depends on its number and the finished trials of its method alone, so neither a kill nor the number of workers
 changes a search. The tree-structured Parzen estimator (Bergstra et al., 2011) of Optuna proposes.
 
-The value of a trial is the average performance: the success at the end of a life, on starts that neither training nor
-curves have used, averaged over tasks and then over the development sequences and seeds.
+The value of a trial is the average performance, which is measured in `evaluation_episodes` of each task at the end of a
+life, averaged over the development sequences and seeds.
 """
 
 import shlex
@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from nestrl.errors import BadConfig
+from nestrl.evaluation.retention import average_performance
 from nestrl.studies.outcome import drop_older_checkpoints, is_finished
 from nestrl.studies.pool import Job, Pool
 from nestrl.studies.running import alone, process_of
@@ -133,11 +132,11 @@ class Tuning:
 
 
 def _lives_and_minutes(jobs: Sequence[Job]) -> tuple[dict[str, float], float]:
-    """Return the average success at the end of each life, in 0..1, and the wall clock of all."""
+    """Return the average performance of each life, in 0..1, and the wall clock of all."""
     lives, seconds = {}, 0.0
     for job in jobs:
         run = Run(job.folder)
-        lives[job.name] = float(np.mean([success.estimate for success in run.final_success.values()]))
+        lives[job.name] = average_performance(run.curves)
         seconds += sum(run.folder.summary()["seconds"].values())
         drop_older_checkpoints(job.folder)
     return lives, seconds / 60

@@ -104,8 +104,8 @@ class Journal:
         description = search.description()
         if study.user_attrs.get("search", description) != description:
             raise BadConfig(
-                f"{self._path.parent} holds a search of {search.label} with another space, or other lives; give this "
-                "one another name, or move that away."
+                f"{self._path.parent} holds a search of {search.label} with another space, value, or other lives; give "
+                "this one another name, or move that away (runs that fit are used again)."
             )
         study.set_user_attr("search", description)
         if not study.get_trials(deepcopy=False):

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 FIRST_SEED = 1000
 """Seeds below are those of studies, whose results are reported."""
+VALUE = "average performance, by the curves"
+"""What a trial's number is; trials that had another cannot go on with it."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class Search:
     def description(self) -> dict[str, Any]:
         """Return as JSON values what trials must have in common to be compared."""
         values = {
+            "value": VALUE,
             "space": {name: asdict(part) for name, part in self.space.items()},
             "lives": {name: json.loads(life.to_json()) for name, life in self.lives.items()},
         }

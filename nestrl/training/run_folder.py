@@ -157,7 +157,10 @@ class RunFolder:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions that results depend on; `git` is the commit when nestrl runs from a clone, else None."""
+    """Return the versions that results depend on; `git` is the commit when nestrl runs from a clone, else None.
+
+    "-dirty" behind it says that the clone had changes that are in no commit.
+    """
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -170,7 +173,7 @@ def versions() -> dict[str, str | None]:
 def _commit(clone: Path) -> str | None:
     if not (clone / ".git").exists():
         return None
-    command = ["git", "-C", str(clone), "rev-parse", "HEAD"]
+    command = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -56,7 +56,7 @@ def distill(
 
         minimise  1/k sum_i E[KL(teacher_i || student)] + penalty
 
-    (Rusu et al., 2016, equation 3, here between action distributions.) `penalty` holds the student's parameters.
+    (Policy distillation, Rusu et al., 2016, here between action distributions.) `penalty` holds the student back.
     """
     parameters = student.parameters
     optimizer = torch.optim.Adam(parameters, lr=options.learning_rate)

@@ -63,6 +63,7 @@ def test_a_skill_that_helps_is_started_from():
     assert method.measurements()["started_fast"] == 1.0
 
 
+@pytest.mark.learning
 def test_slow_learner_answers_like_every_teacher():
     learner = FakeLearner()
     method = fame(learner)

@@ -34,6 +34,7 @@ def drifts_after_two_tasks(strength):
     return [drift_between(teacher, output(knowledge, seen)).total.mean().item() for seen, teacher in tests]
 
 
+@pytest.mark.learning
 def test_strength_zero_is_plain_distillation_and_more_of_it_keeps_more_of_the_old():
     old_free, new_free = drifts_after_two_tasks(0.0)
     old, new = drifts_after_two_tasks(100.0)
@@ -42,6 +43,7 @@ def test_strength_zero_is_plain_distillation_and_more_of_it_keeps_more_of_the_ol
     assert new_free < new < drifts_after_two_tasks(1e9)[1]
 
 
+@pytest.mark.learning
 def test_huge_strength_moves_nothing_that_matters_for_the_old_task():
     old, new = drifts_after_two_tasks(1e9)
     assert old < 1e-3

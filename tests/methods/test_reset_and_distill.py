@@ -18,6 +18,7 @@ def output(policy, observations):
         return policy.output(observations)
 
 
+@pytest.mark.learning
 @pytest.mark.parametrize("discrete", [False, True], ids=["Box", "Discrete"])
 def test_offline_actor_answers_like_every_teacher_while_the_learner_forgets(discrete):
     learner = FakeLearner(discrete)

@@ -1,5 +1,6 @@
 """Runs that were never trained: a folder with a configuration and curves made by hand."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
+
+sys.path.insert(0, str(Path(__file__).parent))  # synthetic_studies
 
 PAIR = TaskSequence("pair", (Task("a", "A-v0"), Task("b", "B-v0")), (Segment("a", 10), Segment("b", 10)))
 MakeRun = Callable[..., Run]

@@ -42,8 +42,8 @@ def record(
     **changes: object,
 ) -> Record:
     """Return a finished run whose tasks are trained in the order given, evaluated equally often in each segment."""
-    rows = np.array(made_up_counts(0.5, np.random.default_rng(seed)) if counts is None else counts)
     n = len(tasks)
+    rows = np.array(made_up_counts(0.5, np.random.default_rng(seed), n) if counts is None else counts)
     made = Record(
         cell=f"{method}-{regime}-mixed-5-o{order}-s{seed}",
         method=method,

@@ -15,12 +15,15 @@ import yaml
 
 from nestrl.cli import main
 from nestrl.errors import BadConfig, NestrlError
+from nestrl.evaluation.retention import average_performance
+from nestrl.methods.l2 import L2Options
 from nestrl.studies import tune as tune_module
 from nestrl.studies.plan import read_plan
 from nestrl.studies.pool import Ended, Job
 from nestrl.studies.tune import status, tune
 from nestrl.studies.tune_journal import Outcome, outcomes
 from nestrl.studies.tune_plan import read_tune_plan
+from nestrl.training.result import Run
 from nestrl.training.trainer import run
 
 PATIENCE = 120  # seconds that a search of seconds may take on a busy machine
@@ -32,8 +35,8 @@ trials: 3
 steps_scale: 0.5
 run:
   evaluations_per_segment: 1
-  evaluation_episodes: 2
-  final_episodes: 20
+  evaluation_episodes: 20
+  final_episodes: 1
   agent.network: [8]
   agent.n_envs: 8
   agent.hyperparameters.n_steps: 8
@@ -41,7 +44,7 @@ run:
 imports: [tiny_worlds]
 methods:
   finetune: {}
-  l2: {space: {strength: {low: 0.01, high: 100, log: true}}}
+  l2: {space: {strength: {low: 0.0001, high: 100, log: true}}}
   constant:
     method: cloning
     fixed: {capacity: 64}
@@ -110,9 +113,16 @@ def test_every_method_has_the_same_trials_and_begins_with_its_defaults(whole: Pa
     by_method = {label: [t for t in trials(whole) if t.label == label] for label in ("finetune", "l2", "constant")}
     assert {label: len(found) for label, found in by_method.items()} == {"finetune": 1, "l2": 3, "constant": 3}
     assert all(trial.status == "finished" and set(trial.lives) == {"tiny-2-o0-s1000"} for trial in trials(whole))
-    assert by_method["l2"][0].options == {"strength": 1.0}  # the method's own default
+    assert by_method["l2"][0].options == {"strength": L2Options().strength}
     assert by_method["constant"][0].options == {"weight": 0.1, "samples": 16}
     assert len({str(trial.options) for trial in by_method["constant"]}) == 3
+
+
+def test_a_trial_is_worth_the_average_performance_of_its_lives(whole: Path) -> None:
+    trial = next(trial for trial in trials(whole) if trial.label == "l2")
+    life = Run(whole / "runs/tiny/l2-t0-tiny-2-o0-s1000")
+    assert trial.value == pytest.approx(average_performance(life.curves))
+    assert trial.minutes * 60 == pytest.approx(sum(life.folder.summary()["seconds"].values()))
 
 
 def test_best_options_are_those_of_the_best_trial_and_a_study_takes_them(whole: Path) -> None:
@@ -120,10 +130,26 @@ def test_best_options_are_those_of_the_best_trial_and_a_study_takes_them(whole: 
     best = max((t for t in trials(whole) if t.label == "constant"), key=lambda trial: (trial.value, -trial.number))
     assert found["constant"] == {"method": "cloning", "capacity": 64, **best.options}
     assert found["finetune"] == {}
-    values = {key: value for key, value in yaml.safe_load(SEARCH).items() if key != "trials"}
+    values = {key: value for key, value in yaml.safe_load(SEARCH).items() if key != "trials"} | {"seeds": 1}
     study = whole / "study.yaml"
-    study.write_text(yaml.safe_dump({**values, "seeds": 1, "methods": found}, sort_keys=False))
+    study.write_text(yaml.safe_dump({**values, "methods": found}, sort_keys=False))
     assert [cell.config.method for cell in read_plan(study).cells] == ["finetune", "l2", "cloning"]
+
+
+def test_a_study_takes_tuned_options_unless_it_gives_its_own(whole: Path) -> None:
+    best = whole / "results/tiny/best.yaml"
+    values = {key: value for key, value in yaml.safe_load(SEARCH).items() if key != "trials"}
+    methods = {"finetune": None, "l2": {"strength": 7.0}, "constant": {}, "ewc": {}}
+    study = whole / "tuned-study.yaml"
+    study.write_text(yaml.safe_dump({**values, "methods": methods, "tuned": str(best)}, sort_keys=False))
+    configs = {cell.method: cell.config for cell in read_plan(study).cells}
+    found = yaml.safe_load(best.read_text())["constant"]
+    assert {"method": configs["constant"].method, **configs["constant"].method_options} == found
+    assert configs["l2"].method_options == {"strength": 7.0}
+    assert configs["finetune"].method_options == configs["ewc"].method_options == {}
+    study.write_text(study.read_text().replace("best.yaml", "none.yaml"))
+    with pytest.raises(BadConfig, match=r"none.yaml cannot be read"):
+        read_plan(study)
 
 
 def test_every_trial_is_written_down(whole: Path) -> None:
@@ -147,7 +173,7 @@ def test_a_search_that_is_done_runs_nothing_and_goes_on_with_more_trials(whole: 
 
 @pytest.mark.learning
 def test_a_killed_search_goes_on_as_if_it_had_not_been(whole: Path, tmp_path: Path) -> None:
-    path = search_file(tmp_path)
+    path = search_file(tmp_path, lambda values: values["methods"].pop("finetune"))
     process = subprocess.Popen(
         [sys.executable, "-m", "nestrl.cli", "tune", str(path)], cwd=tmp_path, stdout=subprocess.DEVNULL
     )
@@ -159,11 +185,11 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(whole: Path, tmp_path: Pa
     process.wait()
     assert "running" in {trial.status for trial in trials(tmp_path)}
     tune(path, below=tmp_path, say=lambda line: None)
-    assert tried(tmp_path) == [trial for trial in tried(whole) if trial[1] < 3]
+    assert tried(tmp_path) == [trial for trial in tried(whole) if trial[0] != "finetune" and trial[1] < 3]
 
 
 def test_what_a_kill_leaves_of_the_journal_is_mended(tmp_path: Path) -> None:
-    path = search_file(tmp_path, lambda values: values.update(trials=1))
+    path = search_file(tmp_path, lambda values: (values.update(trials=1), values["methods"].pop("constant")))
     tune(path, below=tmp_path, say=lambda line: None)
     before, journal = tried(tmp_path), tmp_path / "results/tiny/journal.log"
     with journal.open("ab") as file:
@@ -171,6 +197,15 @@ def test_what_a_kill_leaves_of_the_journal_is_mended(tmp_path: Path) -> None:
     journal.with_name("journal.log.lock").symlink_to(journal)
     tune(path, below=tmp_path, say=lambda line: None)
     assert tried(tmp_path) == before
+
+
+def test_runs_that_fit_are_used_again_without_the_journal(tmp_path: Path) -> None:
+    path = search_file(tmp_path, lambda values: (values.update(trials=1), values["methods"].pop("constant")))
+    tune(path, below=tmp_path, say=lambda line: None)
+    before = tried(tmp_path)
+    (tmp_path / "results").rename(tmp_path / "moved")
+    tune(path, below=tmp_path, say=lambda line: None)
+    assert HerePool.started == [] and tried(tmp_path) == before
 
 
 def test_a_failed_trial_is_recorded_and_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +277,7 @@ L2 = "methods: {l2: {space: {strength: {low: 1, high: 2}}}}"
         ("sequences: [tiny-2]\ntrials: 3\n" + L2.replace("low: 1", "low: -1"), r"line 4: .*at least 0"),
         (
             "sequences: [tiny-2]\ntrials: 3\n" + L2.replace("low: 1", "low: 1.5"),
-            r"first trial's strength is 1.0.*start",
+            r"first trial's strength is 0.*start",
         ),
         ("sequences: [tiny-2]\ntrials: 3\n" + L2.replace("high: 2", "hi: 2"), r"strength has no option 'hi'"),
     ],
