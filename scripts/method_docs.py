@@ -20,12 +20,13 @@ HEAD = """\
 
 <!-- Written by scripts/method_docs.py from the methods; do not edit. -->
 
-Each is one file in [nestrl/methods](../nestrl/methods), and any of them runs with `nestrl train SEQUENCE --method NAME`.
-Parts compose: `--method cloning+best-start+trac` keeps by cloning, starts each task with the best earlier skill, and
-scales the steps as TRAC does; options are then named by part, `--set method.cloning.drift_limit=.05`.
+Each is one file in [nestrl/methods](../nestrl/methods), and any of them runs with
+`nestrl train SEQUENCE --method NAME`. Parts compose: `--method cloning+best-start+trac` keeps by cloning, starts each
+task with the best earlier skill, and scales the steps as TRAC does; options are then named by part,
+`--set method.cloning.drift_limit=.05`.
 
-All methods act on the actor only; network, steps, observations, exploration noise and critic are the agent's, the same for
-all. What a method measured in comparison stands in the [README](../README.md).
+All methods act on the actor only; network, steps, observations, exploration noise and critic are the agent's, the same
+for all. How they compare stands in the [README](../README.md).
 
 """
 

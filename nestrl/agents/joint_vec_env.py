@@ -1,6 +1,7 @@
 """All tasks at once, side by side in one vector environment: for training that is not continual."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class JointVecEnv(VecEnv):
     def step_wait(self) -> tuple[Observations, NDArray[np.float32], NDArray[np.bool_], Infos]:
         """Advance all simulations; return observations (n, D + N), rewards (n,), dones (n,) and infos."""
         observations, rewards, dones, infos = zip(*(part.step_wait() for part in self.parts), strict=True)
-        return np.concatenate(observations), np.concatenate(rewards), np.concatenate(dones), sum(infos, [])
+        return np.concatenate(observations), np.concatenate(rewards), np.concatenate(dones), list(chain(*infos))
 
     def recent_observations(self) -> Observations:
         """Return the last union observations of all tasks."""

@@ -24,15 +24,15 @@ class BestStartOptions:
 
 
 class BestStart(Finetune):
-    """At a task's start, tries all earlier skills and what the network does by itself; the best one is what it starts from.
+    """At a task's start, tries all earlier skills and what the network does by itself, and starts from the best.
 
         source = argmax_i mean return of pi(. | observation, task i)
 
     This is best-return exploration (Wolczyk et al., 2022, ClonEx-SAC, section 4.2).
 
-    Differs from the paper: the earlier skill does not only collect the first experience. An on-policy learner must learn
-    from what it does itself, so the network is made to answer in the new task as in the best earlier one: the input
-    weights of the task's one-hot are copied, and the head where there is one a task. No other task changes by that.
+    Differs from the paper: the earlier skill does not only collect the first experience. An on-policy learner must
+    learn from what it does itself, so the network is made to answer in the new task as in the best earlier one: the
+    input weights of the task's one-hot are copied, and the head where there is one a task. Other tasks do not change.
     """
 
     card: ClassVar[Card] = Card(

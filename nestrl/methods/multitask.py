@@ -1,4 +1,4 @@
-"""Multi-task training: all tasks at once. Not a way to keep skills, but what could be had if nothing came one by one."""
+"""Multi-task training, all tasks at once: not a way to keep skills, but what could be had if none came one by one."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -30,7 +30,7 @@ def composed_of(*names, diary):
     parts = [
         (name, lambda options, learner, seed, name=name: Spy(name, diary), Card("retention", *"....")) for name in names
     ]
-    return Composed(parts, type("Options", (), {name: None for name in names}), None, 0)
+    return Composed(parts, type("Options", (), dict.fromkeys(names)), None, 0)
 
 
 def test_parts_regulate_one_inside_the_other_around_one_step():

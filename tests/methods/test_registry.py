@@ -9,7 +9,6 @@ from nestrl.methods import METHODS, find_method, make_method, make_options
 from nestrl.methods.cloning import Cloning, CloningOptions
 from nestrl.methods.composed import ORDER
 from nestrl.methods.finetune import Finetune
-from nestrl.methods.protocol import Method
 
 from .fake_learner import FakeLearner, live
 
