@@ -13,6 +13,7 @@ from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
 from nestrl.updates.regulated import Update
+from nestrl.updates.values import flattened
 
 CLIP_RANGE = 0.2
 """Of the ratio in PPO's surrogate; stable-baselines3's default."""
@@ -60,7 +61,7 @@ class AGEM:
     def __init__(self, options: AGEMOptions, learner: Learner, seed: int) -> None:
         """Raises BadConfig for reference=rl with a learner that has no rollouts."""
         self._options, self._learner = options, learner
-        self._parameters = [parameter for group in learner.actor_groups().values() for parameter in group]
+        self._parameters = flattened(learner.actor_groups())
         kind = RolloutMemory if options.reference == "rl" else DriftMemory
         self._memory: RolloutMemory | DriftMemory = kind(options.capacity, learner)
         self._generator = torch.Generator().manual_seed(seed)

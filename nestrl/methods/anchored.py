@@ -6,6 +6,7 @@ from typing import Any
 from nestrl.methods.protocol import Learner, Observations, Policy
 from nestrl.updates.quadratic import QuadraticPenalty
 from nestrl.updates.regulated import Update
+from nestrl.updates.values import flattened
 
 
 class Anchored(ABC):
@@ -16,7 +17,7 @@ class Anchored(ABC):
 
     def __init__(self, learner: Learner, strength: float) -> None:
         self._learner = learner
-        self._parameters = [parameter for group in learner.actor_groups().values() for parameter in group]
+        self._parameters = flattened(learner.actor_groups())
         self._penalty = QuadraticPenalty(self._parameters, strength)
 
     def begin(self, segment_index: int, task_index: int) -> None:  # noqa: B027 (most subclasses have nothing to do)

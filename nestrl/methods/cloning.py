@@ -19,6 +19,7 @@ from nestrl.nested.dual_weights import DualWeights
 from nestrl.updates.drift import Drift, drift_between
 from nestrl.updates.memory import TeacherMemory
 from nestrl.updates.regulated import Update
+from nestrl.updates.values import flattened
 
 GRADIENT_NORM = 0.5
 """The retention gradient is clipped to the norm that PPO clips its own to, so neither can drown the other."""
@@ -61,7 +62,7 @@ class Cloning:
 
     def __init__(self, options: CloningOptions, learner: Learner, seed: int) -> None:
         self._options, self._learner = options, learner
-        self._parameters = [parameter for group in learner.actor_groups().values() for parameter in group]
+        self._parameters = flattened(learner.actor_groups())
         self._memory = TeacherMemory(options.capacity, device=self._parameters[0].device)
         self._dual_weights = _dual_weights(options, learner.n_tasks)
         self._generator = torch.Generator().manual_seed(seed)

@@ -10,6 +10,7 @@ from scipy.special import erfi
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
+from nestrl.updates.values import flattened
 
 EPSILON = 1e-8
 """Keeps divisions defined; the authors' value."""
@@ -57,7 +58,7 @@ class TRAC:
 
     def __init__(self, options: TRACOptions, learner: Learner, seed: int) -> None:
         self._learner = learner
-        self._parameters = [parameter for group in learner.actor_groups().values() for parameter in group]
+        self._parameters = flattened(learner.actor_groups())
         self._ways = [torch.zeros_like(parameter) for parameter in self._parameters]
         self._discounts = np.array(options.discounts)
         self._unit = options.start / erfi(np.sqrt(0.5))

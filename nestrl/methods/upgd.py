@@ -9,6 +9,7 @@ from torch import Tensor
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
+from nestrl.updates.values import flattened
 
 TINY = 1e-30
 """Keeps the division by the greatest utility defined when no weight has any."""
@@ -57,7 +58,7 @@ class UPGD:
 
     def __init__(self, options: UPGDOptions, learner: Learner, seed: int) -> None:
         self._options, self._learner = options, learner
-        self._parameters = [parameter for group in learner.actor_groups().values() for parameter in group]
+        self._parameters = flattened(learner.actor_groups())
         self._traces = [torch.zeros_like(parameter) for parameter in self._parameters]
         self._counts = [0] * len(self._parameters)
         self._generator = torch.Generator().manual_seed(seed)
