@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nestrl.cli import main
+from nestrl.methods import METHODS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "training"))  # tiny_worlds
@@ -51,6 +52,10 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in shown
     main(["list", "methods"])
     assert "mixed-10" not in capsys.readouterr().out
+    main(["list", "methods", "--long"])
+    table = capsys.readouterr().out
+    assert "task identity" in table
+    assert table.count("\n") == 2 + len(METHODS)
 
 
 @pytest.mark.learning
