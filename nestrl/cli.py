@@ -204,8 +204,8 @@ def tune(search: Positional[Path], status: bool = False) -> None:
         search: A YAML file: sequences, seeds, trials, and the space of each method.
         status: Show how far it is, and run nothing.
     """
-    from nestrl.studies.tune import status as status_of
-    from nestrl.studies.tune import tune as tune_methods
+    from nestrl.studies.tuning.search import status as status_of
+    from nestrl.studies.tuning.search import tune as tune_methods
 
     print(status_of(search) if status else tune_methods(search))
 

@@ -17,7 +17,7 @@ Part = tuple[str, Callable[[Any, Learner, int], Method], Card]
 
 
 class Composed:
-    """Calls its parts in turn. What one part applies is the step that the next one regulates, the last the base step."""
+    """Calls its parts in turn. What one part applies is the step that the next regulates, the last the base step."""
 
     card: ClassVar[Card] = Card("whole", "parts put together", "", "", "")
 

@@ -74,11 +74,11 @@ def test_drift_reference_keeps_more_than_finetuning():
 def test_rollouts_are_remembered_with_standardised_advantages():
     learner = FakeLearner()
     method = agem(capacity=100, samples=30)(learner)
-    live(method, learner, [0, 1, 0], 2)
+    live(method, learner, [0, 1, 0], 30)
     assert sorted(method._memory.tasks) == [0, 1]
     n_numbers = 7 + 2 + 1 + 1  # observation, action, log likelihood, advantage
     assert method.measurements()["memory_bytes"] == 2 * 100 * n_numbers * 4
-    assert 0.0 < method.measurements()["conflict_share"] < 1.0
+    assert 0.0 < method.measurements()["conflict_share"] <= 1.0
     whole = agem(capacity=10_000)(learner)
     whole.end(0, 1, learner.observations(1).numpy())
     advantages = whole._memory._rollouts[1].advantages

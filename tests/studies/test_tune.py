@@ -17,12 +17,12 @@ from nestrl.cli import main
 from nestrl.errors import BadConfig, NestrlError
 from nestrl.evaluation.retention import average_performance
 from nestrl.methods.l2 import L2Options
-from nestrl.studies import tune as tune_module
 from nestrl.studies.plan import read_plan
 from nestrl.studies.pool import Ended, Job
-from nestrl.studies.tune import status, tune
-from nestrl.studies.tune_journal import Outcome, outcomes
-from nestrl.studies.tune_plan import read_tune_plan
+from nestrl.studies.tuning import search as tune_module
+from nestrl.studies.tuning.journal import Outcome, outcomes
+from nestrl.studies.tuning.plan import read_tune_plan
+from nestrl.studies.tuning.search import status, tune
 from nestrl.training.result import Run
 from nestrl.training.trainer import run
 

@@ -21,9 +21,9 @@ from nestrl.studies.outcome import drop_older_checkpoints, is_finished
 from nestrl.studies.pool import Job, Pool
 from nestrl.studies.running import alone, process_of
 from nestrl.studies.study import Places, places
-from nestrl.studies.tune_journal import Journal, Proposal, outcomes
-from nestrl.studies.tune_plan import TunePlan, read_tune_plan
-from nestrl.studies.tune_results import table, write_results
+from nestrl.studies.tuning.journal import Journal, Proposal, outcomes
+from nestrl.studies.tuning.plan import TunePlan, read_tune_plan
+from nestrl.studies.tuning.results import table, write_results
 from nestrl.training.config import RunConfig
 from nestrl.training.result import Run
 from nestrl.training.run_folder import versions

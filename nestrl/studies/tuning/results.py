@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from nestrl.studies.tune_journal import Outcome
-from nestrl.studies.tune_plan import Search, TunePlan
+from nestrl.studies.tuning.journal import Outcome
+from nestrl.studies.tuning.plan import Search, TunePlan
 from nestrl.training.writing import write_file
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nestrl.errors import BadConfig
-from nestrl.studies.tune_plan import Options, Search, TunePlan
+from nestrl.studies.tuning.plan import Options, Search, TunePlan
 
 try:
     import optuna
