@@ -14,7 +14,11 @@ from nestrl.errors import BadConfig
 
 Floats = NDArray[np.float64]
 ReferenceCurves = Mapping[str, tuple[ArrayLike, ArrayLike]]
-"""Per task name: steps (n,) from 0 to at least the segment's length, success (n,) when trained from scratch."""
+"""Per task name: steps (n,) from 0 to at least the planned length of the segment, success (n,) from scratch."""
+
+OVERTIME = 0.5
+"""By which share a segment may be longer than its reference: both end with a whole rollout, the segment after the steps
+of trials, too, and short segments have few rollouts. A reference stands still after its end."""
 
 DEFINITIONS: dict[str, str] = {
     "average_performance": "Mean over skills of p_i(T): success on each task after the whole sequence.",
@@ -183,7 +187,7 @@ def _transfer(curves: SuccessCurves, segment: int, references: ReferenceCurves) 
     if reference is None:
         return None
     steps, success = (np.asarray(part, float) for part in reference)
-    if steps[0] > 0 or steps[-1] < end - start:
+    if not covers(steps, end - start):
         raise BadConfig(
             f"the reference curve of {curves.task_names[task]!r} covers steps {steps[0]:.0f} to {steps[-1]:.0f}, "
             f"but its segment needs 0 to {end - start}; make references with the same steps."
@@ -192,6 +196,12 @@ def _transfer(curves: SuccessCurves, segment: int, references: ReferenceCurves) 
     if scratch >= 1:
         return None
     return (_mean_height(curves.steps, curves.success[:, task], start, end) - scratch) / (1 - scratch)
+
+
+def covers(steps: ArrayLike, length: int) -> bool:
+    """Return whether a reference curve with these steps (n,) stands for a segment of this length."""
+    steps = np.asarray(steps)
+    return bool(steps[0] <= 0 and steps[-1] * (1 + OVERTIME) >= length)
 
 
 def _mean_height(steps: ArrayLike, success: ArrayLike, start: int, end: int) -> float:

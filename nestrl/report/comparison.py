@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nestrl.errors import BadConfig, UnknownName, nearest
-from nestrl.evaluation.retention import ReferenceCurves, SuccessCurves, metrics
+from nestrl.evaluation.retention import ReferenceCurves, SuccessCurves, covers, metrics
 from nestrl.evaluation.statistics import Interval, paired_difference, probability_of_improvement, stratified_interval
 from nestrl.methods import Card, find_method
 from nestrl.report.losses import stability_gap
@@ -270,7 +270,7 @@ def _long_enough(references: ReferenceCurves, curves: SuccessCurves) -> Referenc
     for task, start, end in curves.segments:
         name = curves.task_names[task]
         needed[name] = max(needed.get(name, 0), end - start)
-    return {name: curve for name, curve in references.items() if np.max(curve[0]) >= needed.get(name, 0)}
+    return {name: curve for name, curve in references.items() if covers(curve[0], needed.get(name, 0))}
 
 
 def _missing_references(study: Study, records: Sequence[Record], references: ReferenceCurves) -> list[str]:

@@ -80,6 +80,12 @@ def test_longer_reference_counts_only_up_to_the_segments_length(life):
     assert forward_transfer(life, longer) == pytest.approx(forward_transfer(life, REFERENCES))
 
 
+def test_reference_stands_still_where_a_segment_ends_a_rollout_later(life):
+    short = {**REFERENCES, "door": ([0, 80], [0.0, 0.4])}
+    extended = {**REFERENCES, "door": ([0, 80, 100], [0.0, 0.4, 0.4])}
+    assert forward_transfer(life, short) == forward_transfer(life, extended)
+
+
 def test_shorter_reference_is_refused(life):
     with pytest.raises(BadConfig, match="needs 0 to 100"):
         forward_transfer(life, {**REFERENCES, "door": ([0, 50], [0.0, 0.4])})
