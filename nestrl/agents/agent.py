@@ -15,17 +15,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from nestrl.agents.algorithms import algorithm_class, hyperparameters, policy_class
+from nestrl.agents.experience import Experience, experience_of
 from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy
-from nestrl.agents.snapshots import (
-    Experience,
-    copied,
-    experience_of,
-    load_random_state,
-    load_replay_state,
-    random_state,
-    replay_state,
-)
+from nestrl.agents.saved_state import copied, load_random_state, load_replay_state, random_state, replay_state
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.tasks.union import UnionSpace

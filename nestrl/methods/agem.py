@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from nestrl.agents.snapshots import Experience
+from nestrl.agents.experience import Experience
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.drift import drift_between

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nestrl.agents.actor_output import ActorOutput
+from nestrl.agents.experience import Experience
 from nestrl.agents.policies import OwnPolicy
-from nestrl.agents.snapshots import Experience
 from nestrl.updates.regulated import Update
 
 Observations = NDArray[np.float32]

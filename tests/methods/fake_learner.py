@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nestrl.agents.actor_output import ActorOutput
-from nestrl.agents.snapshots import Experience
+from nestrl.agents.experience import Experience
 from nestrl.updates.regulated import RegulatedAdam
 
 FEATURES, TASKS, ACTIONS = 4, 3, 2

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nestrl.agents.snapshots import Experience
+from nestrl.agents.experience import Experience
 from nestrl.errors import BadConfig
 from nestrl.methods.agem import AGEM, AGEMOptions
 from nestrl.updates.drift import drift_between

@@ -3,41 +3,14 @@
 import random
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from gymnasium import spaces
-from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
+from stable_baselines3.common.buffers import ReplayBuffer
 from torch import Tensor
 
 REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
-
-
-class Experience(NamedTuple):
-    """One rollout of an on-policy learner: m steps, in no particular order."""
-
-    observations: Tensor
-    """(m, D + N), union observations."""
-    actions: Tensor
-    """(m, A) as drawn, before clipping, or (m,) Discrete."""
-    log_probs: Tensor
-    """(m,), of these actions when they were drawn."""
-    advantages: Tensor
-    """(m,), in units of return."""
-
-
-def experience_of(rollout: RolloutBuffer) -> Experience:
-    """Return a copy of what is in a full rollout buffer."""
-    discrete = isinstance(rollout.action_space, spaces.Discrete)
-    rows = rollout.buffer_size * rollout.n_envs
-    actions = torch.tensor(rollout.actions.reshape(rows, -1))
-    return Experience(
-        torch.tensor(rollout.observations.reshape(rows, -1)),
-        actions.long().squeeze(1) if discrete else actions,
-        torch.tensor(rollout.log_probs.reshape(rows)),
-        torch.tensor(rollout.advantages.reshape(rows)),
-    )
 
 
 def copied(value: Any) -> Any:
