@@ -27,8 +27,8 @@ OPTIMIZER_OPTIONS = {"eps": 1e-5, "fused": True}
 """eps as stable-baselines3 has it for PPO; fused steps take a fifth of the time of ordinary ones."""
 
 
-TrialEpisodes = Callable[[Any, int, int, int], tuple[NDArray[np.float64], int]]
-"""Called with policy, task index, episodes and seed; gives the returns (episodes,) and the steps that they took."""
+TryOut = Callable[[Sequence[Any], int, int, int], tuple[NDArray[np.float64], int]]
+"""Called with k policies, task index, episodes and seed; gives the returns (k, episodes) and the steps of them all."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Agent:
         self._starts = self._trials = 0
         self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
         self._segment_start, self._segment_steps = 0, 1
-        self._try_out: TrialEpisodes | None = None
+        self._try_out: TryOut | None = None
         algorithm = algorithm_class(config.algorithm)
         n_heads = union.n_tasks if config.heads == "per_task" else 1
         self.algorithm: Any = algorithm(
@@ -151,7 +151,7 @@ class Agent:
         """Let the network answer in task `target` as it would if that were task `source`."""
         self.algorithm.policy.copy_behaviour(source, target)
 
-    def allow_trials(self, try_out: TrialEpisodes) -> None:
+    def allow_trials(self, try_out: TryOut) -> None:
         """Let policies be tried out in training episodes from now on."""
         self._try_out = try_out
 
@@ -165,14 +165,12 @@ class Agent:
         """
         if self._try_out is None:
             raise BadConfig("Policies can be tried out only within a run; use nestrl.train or nestrl.load.")
-        seed = int(np.random.SeedSequence((self.seed, self._starts, self._trials)).generate_state(1)[0]) % 2**30
+        returns, steps = self._try_out(policies, task_index, episodes, _seed(self.seed, self._starts, self._trials))
         self._trials += 1
-        tried = [self._try_out(policy, task_index, episodes, seed) for policy in policies]
         if charged:
-            steps = sum(steps for _, steps in tried)
             self._charged += steps
             self._uncounted += steps
-        return np.array([returns for returns, _ in tried])
+        return returns
 
     def experience(self) -> Experience | None:
         """Return the last rollout; None if the algorithm learns off policy."""
@@ -193,7 +191,7 @@ class Agent:
             )
         algorithm = self.algorithm
         algorithm.set_env(vec_env, force_reset=True)
-        vec_env.seed(int(np.random.SeedSequence((self.seed, self._starts)).generate_state(1)[0]) % 2**30)
+        vec_env.seed(_seed(self.seed, self._starts))
         self._starts += 1
         self._segment_start, self._segment_steps, self._charged = algorithm.num_timesteps, steps, 0
         algorithm.ep_info_buffer = algorithm.ep_success_buffer = None
@@ -285,6 +283,11 @@ class Agent:
                 f"After {self.algorithm.num_timesteps} steps {bad[0]!r} is NaN or infinite; lower learning_rate "
                 f"(now {self.algorithm.learning_rate}) or scale the rewards to about 1."
             )
+
+
+def _seed(*key: int) -> int:
+    """Return a seed for simulations, below 2**30: those above are for evaluation."""
+    return int(np.random.SeedSequence(key).generate_state(1)[0]) % 2**30
 
 
 _SEGMENT = ("_starts", "_trials", "_charged", "_uncounted", "_segment_start", "_segment_steps")

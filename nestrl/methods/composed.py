@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner, Method, Observations, Policy
-from nestrl.updates.regulated import Update
+from nestrl.updates.regulated import Update, regulated_step
 
 ORDER = ("start", "retention", "whole", "plasticity")
 """In which parts are called: a start changes the network that retention then looks at, and plasticity regulates the
@@ -35,7 +35,7 @@ class Composed:
         """Let the first part regulate a step that is the second part's regulated step, and so on."""
         step = update.apply
         for part in reversed(self._parts.values()):
-            step = partial(_regulated_step, part, step)
+            step = partial(regulated_step, part.regulate, step)
         step()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
@@ -95,10 +95,3 @@ def _together(texts: Iterable[str]) -> str:
 def field_name(name: str) -> str:
     """Return what the options of a part are called among those of the whole: its name as an identifier."""
     return name.replace("-", "_").replace(":", "_").replace(".", "_")
-
-
-def _regulated_step(part: Method, inner: Callable[[], object]) -> None:
-    update = Update(inner)
-    part.regulate(update)
-    if not update.applied:
-        raise RuntimeError(f"{part} returned without update.apply(); a regulated step must be applied.")

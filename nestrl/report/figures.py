@@ -18,7 +18,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from nestrl.evaluation.retention import Floats, SuccessCurves
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import Comparison, MethodRuns
-from nestrl.report.losses import loss_by_age, matrix_by_position
+from nestrl.report.losses import in_order_met, loss_by_age, matrix_by_position
 from nestrl.report.pictures import BAND, LINE, draw_matrix, draw_strips
 from nestrl.report.study_tables import by_position
 
@@ -128,7 +128,7 @@ def matrix_of_order(method: MethodRuns, order: int) -> StudyFigure:
     curves = [curve for curve, record in zip(method.curves, method.records, strict=True) if record.order == order]
     mean = np.mean([matrix_by_position(curve) for curve in curves], axis=0)
     tasks = curves[0].task_names
-    names = [tasks[task] for task in dict.fromkeys(task for task, _, _ in curves[0].segments)]
+    names = [tasks[task] for task in in_order_met(curves[0])]
     after = [f"after {tasks[task]}" for task, _, _ in curves[0].segments]
     figure = _matrix_figure(mean, after, names, f"{method.label}, order {order}")
     caption = f"{method.label}: success on each task after each segment in order {order}, mean over {_runs(curves)}."

@@ -11,6 +11,7 @@ from typing import Any
 
 from nestrl.agents.agent import AgentConfig
 from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.methods import find_method
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.decode import decode
 
@@ -58,6 +59,11 @@ class RunConfig:
         """runs/<sequence>-<method>-s<seed>, below the current folder."""
         method = "+".join(part.rpartition(":")[2] for part in self.method.split("+"))
         return Path("runs") / f"{self.sequence.name}-{method}-s{self.seed}"
+
+    @property
+    def trains_jointly(self) -> bool:
+        """Whether the method trains on all tasks at once, so that its segments mean nothing."""
+        return find_method(self.method).card.joint
 
     def to_json(self) -> str:
         """Return JSON that `from_json` turns into an equal value."""

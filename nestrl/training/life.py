@@ -15,7 +15,7 @@ from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import DamagedCheckpoint
 from nestrl.evaluation.retention import SuccessCurves
-from nestrl.methods import find_method, make_method
+from nestrl.methods import make_method
 from nestrl.tasks.sequence import Segment
 from nestrl.training.checkpoint import load_newest, save
 from nestrl.training.config import RunConfig, import_modules
@@ -129,8 +129,8 @@ class Life:
         self._close_environment()
         self._diverged = 0
         n = self.config.agent.n_envs
-        joint = find_method(self.config.method).card.joint
-        self._environment = self.worlds.training_jointly(n) if joint else self.worlds.training(task_index, n)
+        jointly = self.config.trains_jointly
+        self._environment = self.worlds.training_jointly(n) if jointly else self.worlds.training(task_index, n)
         return self._environment
 
     def learn(self, until: int) -> bool:

@@ -1,6 +1,6 @@
 """A trained agent, ready to act on what an environment gives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,11 @@ class LoadedAgent:
         rates = [wilson_interval(int(result.success.sum()), episodes) for result in results]
         return dict(zip(self.task_names, rates, strict=True))
 
-    def _try_out(self, policy: Any, task_index: int, episodes: int, seed: int) -> tuple[np.ndarray, int]:
+    def _try_out(self, policies: Sequence[Any], task_index: int, episodes: int, seed: int) -> tuple[np.ndarray, int]:
         """Play episodes for a method that must see how policies do before it chooses one."""
         worlds = Worlds(self.config.sequence, 1)
         try:
-            return worlds.try_out(policy, task_index, episodes, seed)
+            return worlds.try_out(policies, task_index, episodes, seed)
         finally:
             worlds.close()
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from nestrl.agents.agent import AgentConfig
 from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import SuccessCurves
-from nestrl.methods import find_method
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import versions
@@ -46,7 +45,7 @@ def find_references(config: RunConfig) -> dict[str, Curve]:
     trains on all tasks at once has none to be compared with.
     """
     found: dict[str, Curve] = {}
-    if _trains_jointly(config):
+    if config.trains_jointly:
         return found
     for name in config.sequence.task_names:
         curves = stored_curves(reference_path(config, name))
@@ -59,7 +58,7 @@ def find_references(config: RunConfig) -> dict[str, Curve]:
 
 def missing_references(config: RunConfig, found: Mapping[str, Curve]) -> list[str]:
     """Return the names of tasks whose reference curve the run would need, and that are not among those found."""
-    return [] if _trains_jointly(config) else [name for name in config.sequence.task_names if name not in found]
+    return [] if config.trains_jointly else [name for name in config.sequence.task_names if name not in found]
 
 
 def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
@@ -124,10 +123,6 @@ def how_to_make(missing: Sequence[str], run_folder: Path) -> str:
         f"Forward transfer needs reference curves of {', '.join(missing)}, trained from scratch; make them with: "
         f"nestrl reference {run_folder} --seeds 0 1 2"
     )
-
-
-def _trains_jointly(config: RunConfig) -> bool:
-    return find_method(config.method).card.joint
 
 
 def _plain(agent: AgentConfig) -> Any:

@@ -1,5 +1,7 @@
 """The environments of a run: where it trains, where it is examined, and the space that its tasks share."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,15 +47,17 @@ class Worlds:
         shares = [simulations // n_tasks + (task < simulations % n_tasks) for task in range(n_tasks)]
         return JointVecEnv([self.training(task, share) for task, share in enumerate(shares)])
 
-    def try_out(self, policy: Policy, task_index: int, episodes: int, seed: int) -> tuple[NDArray[np.float64], int]:
-        """Return the returns (episodes,) of a policy in training episodes of a task, and the steps that they took."""
+    def try_out(
+        self, policies: Sequence[Policy], task_index: int, episodes: int, seed: int
+    ) -> tuple[NDArray[np.float64], int]:
+        """Return the returns (k, episodes) of k policies in training episodes of a task, and the steps of them all."""
         task = self._tasks[task_index]
         environment = make_environment(task, episodes)
         try:
-            tried = evaluate(policy, environment, self.union, task_index, seed, episodes, task.success_threshold)
+            tried = [evaluate(policy, environment, self.union, task_index, seed, episodes) for policy in policies]
         finally:
             environment.close()
-        return tried.returns, int(tried.lengths.sum())
+        return np.array([each.returns for each in tried]), sum(int(each.lengths.sum()) for each in tried)
 
     def examine(self, task_index: int, policy: Policy, episodes: int, seed: int = EVALUATION_SEED) -> Episodes:
         """Return `episodes` whole episodes of a task from fixed starts seed, seed + 1, ...; draws nothing random."""

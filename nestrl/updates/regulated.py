@@ -48,6 +48,14 @@ class Update:
             raise RuntimeError(f"{call}() came after apply(); each update is applied once, after everything else.")
 
 
+def regulated_step(regulate: Regulate, base_step: Callable[[], object]) -> None:
+    """Let `regulate` have its say in one step. Raises RuntimeError when it does not apply the step."""
+    update = Update(base_step)
+    regulate(update)
+    if not update.applied:
+        raise RuntimeError(f"{regulate} returned without update.apply(); a regulated step must be applied.")
+
+
 class RegulatedStep(torch.optim.Optimizer):
     """Mixed in before a torch optimizer, gives its `step` into the hands of whoever is attached.
 
@@ -75,10 +83,7 @@ class RegulatedStep(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        update = Update(lambda: base_step(self))
-        self._regulate(update)
-        if not update.applied:
-            raise RuntimeError(f"{self._regulate} returned without update.apply(); a regulated step must be applied.")
+        regulated_step(self._regulate, lambda: base_step(self))
         return loss
 
 

@@ -4,15 +4,17 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_resume import StopAt, assert_same_end
-from tiny_worlds import tiny_config
+from tiny_worlds import HORIZON, TINY, tiny_config
 
 import nestrl
 from nestrl.errors import BadConfig
 from nestrl.methods import METHODS
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.trainer import run
+from nestrl.training.worlds import Worlds
 
 DISTILLATION = {"steps": 20, "samples": 32, "capacity": 64}
 OPTIONS: dict[str, dict[str, object]] = {
@@ -55,3 +57,20 @@ def test_fewer_simulations_than_tasks_are_refused(tmp_path: Path) -> None:
     few = replace(config, agent=replace(config.agent, n_envs=1, hyperparameters={"n_steps": 64}))
     with pytest.raises(BadConfig, match=r"agent\.n_envs"):
         run(few, tmp_path / "run")
+
+
+class Still:
+    """Never moves."""
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        return np.zeros((len(observations), 1), np.float32)
+
+
+def test_policies_that_are_tried_out_get_the_same_starts() -> None:
+    worlds = Worlds(TINY, 1)
+    returns, steps = worlds.try_out([Still(), Still()], 0, 3, seed=7)
+    worlds.close()
+    assert returns.shape == (2, 3)
+    assert np.array_equal(returns[0], returns[1])
+    assert len(set(returns[0])) == 3
+    assert steps == 2 * 3 * HORIZON
