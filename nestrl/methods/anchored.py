@@ -3,6 +3,9 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from nestrl.methods.protocol import Learner, Observations, Policy
 from nestrl.updates.quadratic import QuadraticPenalty
 from nestrl.updates.regulated import Update
@@ -48,3 +51,34 @@ class Anchored(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._penalty.load_state_dict(state["penalty"])
+
+
+class AnchoredByData(Anchored):
+    """What EWC and MAS share: importances that are measured at each boundary, on observations of the task just ended.
+
+    importances <- decay importances + new ones
+    """
+
+    def __init__(self, learner: Learner, seed: int, strength: float, samples: int, decay: float) -> None:
+        super().__init__(learner, strength)
+        self._samples, self._decay = samples, decay
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
+        """Add the task's importances and anchor the actor where it is now."""
+        chosen = torch.randperm(len(observations), generator=self._generator)[: self._samples]
+        seen = torch.as_tensor(observations)[chosen].to(self._parameters[0].device)
+        self._penalty.hold(self._decay * self._penalty.importances + self._importances(seen))
+
+    @abstractmethod
+    def _importances(self, seen: Tensor) -> Tensor:
+        """Return the importance (P,) of each of the actor's numbers on these observations (n, D + N)."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the penalty's anchor and importances, and the random stream."""
+        return super().state_dict() | {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        super().load_state_dict(state)
+        self._generator.set_state(state["generator"])

@@ -8,18 +8,16 @@ the two gradients are clipped apart.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from nestrl.errors import BadConfig
-from nestrl.methods.protocol import Card, Learner, Observations, Policy
+from nestrl.methods.protocol import Card, Learner
+from nestrl.methods.taught import Taught
 from nestrl.nested.dual_weights import DualWeights
-from nestrl.updates.drift import Drift, drift_between
-from nestrl.updates.memory import TeacherMemory
 from nestrl.updates.regulated import Update
-from nestrl.updates.values import flattened
 
 GRADIENT_NORM = 0.5
 """The retention gradient is clipped to the norm that PPO clips its own to, so neither can drown the other."""
@@ -46,7 +44,7 @@ class CloningOptions:
             raise BadConfig(f"cloning's weight is {self.weight}; it must be at least 0, or None for dual ascent.")
 
 
-class Cloning:
+class Cloning(Taught):
     """Adds sum_i lambda_i grad M_i to each update of the actor, M_i = mean KL(teacher_i || policy) on task i's memory.
 
     The task being trained is not held to its own earlier teacher when it comes back: it may improve.
@@ -61,17 +59,8 @@ class Cloning:
     )
 
     def __init__(self, options: CloningOptions, learner: Learner, seed: int) -> None:
-        self._options, self._learner = options, learner
-        self._parameters = flattened(learner.actor_groups())
-        self._memory = TeacherMemory(options.capacity, device=self._parameters[0].device)
-        self._dual_weights = _dual_weights(options, learner.n_tasks)
-        self._generator = torch.Generator().manual_seed(seed)
-        self._old_tasks: list[int] = []
-        self._drift = Drift(torch.zeros(1), torch.zeros(1))
-
-    def begin(self, segment_index: int, task_index: int) -> None:
-        """Hold the policy to the teachers of all other tasks from now on."""
-        self._old_tasks = [task for task in self._memory.tasks if task != task_index]
+        weights = _dual_weights(options, learner.n_tasks)
+        super().__init__(learner, seed, options.samples, options.capacity, weights)
 
     def regulate(self, update: Update) -> None:
         """Add the gradient of the weighted drift, then apply."""
@@ -79,56 +68,18 @@ class Cloning:
             update.add_gradient(self._parameters, self._retention_gradient())
         update.apply()
 
-    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
-        """Make the policy as it is now the teacher of the task, on what it has seen last."""
-        seen = torch.as_tensor(observations, device=self._parameters[0].device)
-        with torch.no_grad():
-            teacher = self._learner.policy.output(seen)
-        self._memory.remember(task_index, seen, teacher, self._generator)
-
-    def policy_for(self, task_index: int) -> Policy:
-        """Return the one policy that there is."""
-        return self._learner.policy
-
     def measurements(self) -> dict[str, float]:
         """Return the drift (nats) and weights of the old tasks at the last step, and how active the constraint was."""
         weights = self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
-        return {
-            "drift": float(self._drift.total.mean()),
-            "drift_of_log_std": float(self._drift.log_std.mean()),
-            "worst_drift": float(self._drift.total.max()),
+        return super().measurements() | {
             "weight": float(weights.mean()) if self._old_tasks else 0.0,
             "active_share": self._dual_weights.active_share,
-            "memory_bytes": float(self._memory.n_bytes),
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return memory, weights, the random stream and what was measured last."""
-        return {
-            "memory": self._memory.state_dict(),
-            "dual_weights": self._dual_weights.state_dict(),
-            "generator": self._generator.get_state(),
-            "old_tasks": list(self._old_tasks),
-            "drift": list(self._drift),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
-        self._memory.load_state_dict(state["memory"])
-        self._dual_weights.load_state_dict(state["dual_weights"])
-        self._generator.set_state(state["generator"])
-        self._old_tasks = list(state["old_tasks"])
-        self._drift = Drift(*state["drift"])
 
     def _retention_gradient(self) -> list[Tensor | None]:
-        """One actor-only pass over memory: returns the clipped gradient and lets the dual weights take their step."""
-        batch = self._memory.sample(self._options.samples, self._old_tasks, self._generator)
-        drift = drift_between(batch.teacher, self._learner.policy.output(batch.observations)).averaged(len(batch.tasks))
-        weights = self._dual_weights.of(batch.tasks).to(drift.total)
-        gradients = torch.autograd.grad(weights @ drift.total, self._parameters, allow_unused=True)
-        self._dual_weights.update(batch.tasks, drift.total)
-        self._drift = drift.detach()
-        return _clipped(gradients, GRADIENT_NORM)
+        """Return the clipped gradient of the weighted drift."""
+        weights, drift = self._weights_and_drift()
+        return _clipped(torch.autograd.grad(weights @ drift, self._parameters, allow_unused=True), GRADIENT_NORM)
 
 
 def _dual_weights(options: CloningOptions, n_tasks: int) -> DualWeights:

@@ -1,13 +1,13 @@
 """Online EWC: hold each parameter of the actor as firmly as the Fisher information of past tasks demands."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
+from torch import Tensor
 
 from nestrl.errors import BadConfig
-from nestrl.methods.anchored import Anchored
-from nestrl.methods.protocol import Card, Learner, Observations
+from nestrl.methods.anchored import AnchoredByData
+from nestrl.methods.protocol import Card, Learner
 from nestrl.updates.importance import fisher_information
 
 
@@ -31,7 +31,7 @@ class EWCOptions:
             raise BadConfig(f"ewc's decay is {self.decay}; it must be between 0 and 1.")
 
 
-class EWC(Anchored):
+class EWC(AnchoredByData):
     """Penalises the distance from the last task's parameters by the Fisher information of all tasks so far.
 
         L(theta) + strength/2 sum_i F_i (theta_i - theta*_i)^2,   F <- decay F + F_new   at each boundary
@@ -53,22 +53,8 @@ class EWC(Anchored):
     )
 
     def __init__(self, options: EWCOptions, learner: Learner, seed: int) -> None:
-        super().__init__(learner, options.strength)
-        self._options = options
-        self._generator = torch.Generator().manual_seed(seed)
+        super().__init__(learner, seed, options.strength, options.samples, decay=options.decay)
 
-    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
-        """Add the task's Fisher information and anchor the actor where it is now."""
-        chosen = torch.randperm(len(observations), generator=self._generator)[: self._options.samples]
-        seen = torch.as_tensor(observations)[chosen].to(self._parameters[0].device)
-        fisher = fisher_information(self._learner.policy.output, seen, self._parameters)
-        self._penalty.hold(self._options.decay * self._penalty.importances + fisher)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the penalty's anchor and importances, and the random stream."""
-        return super().state_dict() | {"generator": self._generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
-        super().load_state_dict(state)
-        self._generator.set_state(state["generator"])
+    def _importances(self, seen: Tensor) -> Tensor:
+        """Return what `fisher_information` measures."""
+        return fisher_information(self._learner.policy.output, seen, self._parameters)

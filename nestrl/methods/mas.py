@@ -1,13 +1,13 @@
 """MAS: hold each parameter of the actor as firmly as the actor's answers hang on it."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
+from torch import Tensor
 
 from nestrl.errors import BadConfig
-from nestrl.methods.anchored import Anchored
-from nestrl.methods.protocol import Card, Learner, Observations
+from nestrl.methods.anchored import AnchoredByData
+from nestrl.methods.protocol import Card, Learner
 from nestrl.updates.importance import output_sensitivity
 
 
@@ -27,7 +27,7 @@ class MASOptions:
             raise BadConfig(f"mas's samples is {self.samples}; it must be above 0.")
 
 
-class MAS(Anchored):
+class MAS(AnchoredByData):
     """Penalises the distance from the last task's parameters by how sensitive the answers of all tasks are to them.
 
         L(theta) + strength/2 sum_i Omega_i (theta_i - theta*_i)^2,   Omega <- Omega + Omega_new   at each boundary
@@ -47,22 +47,8 @@ class MAS(Anchored):
     )
 
     def __init__(self, options: MASOptions, learner: Learner, seed: int) -> None:
-        super().__init__(learner, options.strength)
-        self._options = options
-        self._generator = torch.Generator().manual_seed(seed)
+        super().__init__(learner, seed, options.strength, options.samples, decay=1.0)
 
-    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
-        """Add the sensitivity in this task and anchor the actor where it is now."""
-        chosen = torch.randperm(len(observations), generator=self._generator)[: self._options.samples]
-        seen = torch.as_tensor(observations)[chosen].to(self._parameters[0].device)
-        sensitivity = output_sensitivity(self._learner.policy.output, seen, self._parameters)
-        self._penalty.hold(self._penalty.importances + sensitivity)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the penalty's anchor and importances, and the random stream."""
-        return super().state_dict() | {"generator": self._generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
-        super().load_state_dict(state)
-        self._generator.set_state(state["generator"])
+    def _importances(self, seen: Tensor) -> Tensor:
+        """Return what `output_sensitivity` measures."""
+        return output_sensitivity(self._learner.policy.output, seen, self._parameters)

@@ -1,18 +1,17 @@
 """PCGrad, asymmetric and with constants: each step keeps its length and direction, and retention moves beside it."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
 from nestrl.errors import BadConfig
-from nestrl.methods.protocol import Card, Learner, Observations, Policy
+from nestrl.methods.protocol import Card, Learner
+from nestrl.methods.taught import Taught
 from nestrl.nested.dual_weights import DualWeights
 from nestrl.updates.displacement import Gates, regulate
-from nestrl.updates.drift import Drift, drift_between
-from nestrl.updates.memory import TeacherMemory
 from nestrl.updates.regulated import Update
 
 
@@ -39,7 +38,7 @@ class PCGradOptions:
                 raise BadConfig(f"pcgrad's {name} is {getattr(self, name)}; it must be above 0.")
 
 
-class PCGrad:
+class PCGrad(Taught):
     """Adds to each step d of the optimizer a move against the drift of old tasks, less its part against d.
 
     theta <- theta + d + pull * (r - min(0, <r, d>) / |d|^2 * d)   with r = -|d| * m / |m|, m = sum_i q_i grad M_i
@@ -62,19 +61,10 @@ class PCGrad:
     )
 
     def __init__(self, options: PCGradOptions, learner: Learner, seed: int) -> None:
-        self._options, self._learner = options, learner
+        weights = _dual_weights(options, learner.n_tasks)
+        super().__init__(learner, seed, options.samples, options.capacity, weights)
         self._groups = [list(group) for group in learner.actor_groups().values()]
-        self._parameters = [parameter for group in self._groups for parameter in group]
         self._gates = Gates(pass_=1.0, pull=options.pull)
-        self._memory = TeacherMemory(options.capacity, device=self._parameters[0].device)
-        self._dual_weights = _dual_weights(options, learner.n_tasks)
-        self._generator = torch.Generator().manual_seed(seed)
-        self._old_tasks: list[int] = []
-        self._drift = Drift(torch.zeros(1), torch.zeros(1))
-
-    def begin(self, segment_index: int, task_index: int) -> None:
-        """Move against the drift from the teachers of all other tasks from now on."""
-        self._old_tasks = [task for task in self._memory.tasks if task != task_index]
 
     def regulate(self, update: Update) -> None:
         """Apply, then add the move against the drift."""
@@ -87,54 +77,12 @@ class PCGrad:
         for group in self._groups:
             _move(group, [update.displacement(parameter) for parameter in group], gradients, self._gates)
 
-    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
-        """Make the policy as it is now the teacher of the task, on what it has seen last."""
-        seen = torch.as_tensor(observations, device=self._parameters[0].device)
-        with torch.no_grad():
-            teacher = self._learner.policy.output(seen)
-        self._memory.remember(task_index, seen, teacher, self._generator)
-
-    def policy_for(self, task_index: int) -> Policy:
-        """Return the one policy that there is."""
-        return self._learner.policy
-
-    def measurements(self) -> dict[str, float]:
-        """Return the drift (nats) of the old tasks at the last step."""
-        return {
-            "drift": float(self._drift.total.mean()),
-            "drift_of_log_std": float(self._drift.log_std.mean()),
-            "worst_drift": float(self._drift.total.max()),
-            "memory_bytes": float(self._memory.n_bytes),
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return memory, weights, the random stream and what was measured last."""
-        return {
-            "memory": self._memory.state_dict(),
-            "dual_weights": self._dual_weights.state_dict(),
-            "generator": self._generator.get_state(),
-            "old_tasks": list(self._old_tasks),
-            "drift": list(self._drift),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
-        self._memory.load_state_dict(state["memory"])
-        self._dual_weights.load_state_dict(state["dual_weights"])
-        self._generator.set_state(state["generator"])
-        self._old_tasks = list(state["old_tasks"])
-        self._drift = Drift(*state["drift"])
-
     def _drift_gradients(self) -> dict[Parameter, Tensor]:
-        """Return the gradient of the weighted drift by parameter, and let the dual weights take their step."""
-        batch = self._memory.sample(self._options.samples, self._old_tasks, self._generator)
-        drift = drift_between(batch.teacher, self._learner.policy.output(batch.observations)).averaged(len(batch.tasks))
-        weights = self._dual_weights.of(batch.tasks).to(drift.total)
+        """Return the gradient of the weighted drift by parameter."""
+        weights, drift = self._weights_and_drift()
         gradients = torch.autograd.grad(
-            weights @ drift.total / weights.sum(), self._parameters, materialize_grads=True, allow_unused=True
+            weights @ drift / weights.sum(), self._parameters, materialize_grads=True, allow_unused=True
         )
-        self._dual_weights.update(batch.tasks, drift.total)
-        self._drift = drift.detach()
         return dict(zip(self._parameters, gradients, strict=True))
 
 
