@@ -3,8 +3,6 @@
 import fcntl
 import json
 import os
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +16,9 @@ from nestrl.studies.outcome import drop_older_checkpoints, failed_record, finish
 from nestrl.studies.plan import Cell, StudyPlan, read_plan
 from nestrl.studies.pool import Ended, Job, Pool
 from nestrl.studies.references import found_references, reference_jobs, store_reference, what_is_missing
-from nestrl.studies.study import Places, Study, open_study, places, readable_time
+from nestrl.studies.study import Places, Study, open_study, places, readable_time, write_what_is_run
 from nestrl.training.config import RunConfig
-from nestrl.training.writing import one_clear_error, write_file, write_json
+from nestrl.training.writing import one_clear_error, write_json
 
 REFERENCE_RUNS = Path("references")  # beside the studies' folders, as of `nestrl reference`
 Say = Callable[[str], object]
@@ -44,7 +42,8 @@ def run_study(path: Path, *, retry_failed: bool = False, below: Path = Path(), s
     found = places(plan, below)
     with alone(found.lock):
         _refuse_changes(plan, found)
-        _write_what_is_run(path, plan, found)
+        write_what_is_run(path, found.results, "study.yaml")
+        write_json(found.references, found_references(plan))
         running = Running(plan, found, say, retry_failed)
         running.run()
         if running.pool.stopped:
@@ -188,12 +187,3 @@ def _refuse_changes(plan: StudyPlan, found: Places) -> None:
                     f"{cell.name} was run with {key} {value!r}, but the study now has {now[key]!r}; give the study "
                     f"another name, or move {found.runs} and {found.results} away."
                 )
-
-
-def _write_what_is_run(path: Path, plan: StudyPlan, found: Places) -> None:
-    with one_clear_error(found.results):
-        found.results.mkdir(parents=True, exist_ok=True)
-    if path.resolve() != (found.results / "study.yaml").resolve():
-        write_file(found.results / "study.yaml", path.read_bytes())
-    write_file(found.results / "command.txt", (shlex.join(sys.argv) + "\n").encode())
-    write_json(found.references, found_references(plan))

@@ -9,6 +9,8 @@ runs/<name>/                     the runs' folders; beside each its output (.log
 """
 
 import json
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from nestrl.errors import BadConfig
 from nestrl.studies.ledger import Record, read_ledger
 from nestrl.studies.plan import Cell, StudyPlan, read_plan
 from nestrl.studies.references import References
+from nestrl.training.writing import one_clear_error, write_file
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,15 @@ class Study:
         """Return the time that the runs left should take, by the mean of the finished ones; None without any."""
         seconds = mean_seconds(self.records)
         return None if seconds is None else seconds * len(self.left) / workers
+
+
+def write_what_is_run(path: Path, results: Path, name: str) -> None:
+    """Write the file that is run (as `name`) and the command into a folder of results, which is made if need be."""
+    with one_clear_error(results):
+        results.mkdir(parents=True, exist_ok=True)
+    if path.resolve() != (results / name).resolve():
+        write_file(results / name, path.read_bytes())
+    write_file(results / "command.txt", (shlex.join(sys.argv) + "\n").encode())
 
 
 def open_study(folder: str | Path) -> Study:

@@ -14,9 +14,9 @@ def finetune(learner):
     return Finetune(FinetuneOptions(), learner, seed=0)
 
 
-def drift_after_next_task(make_method, steps=100):
-    """Learn task 0, then task 1; return how far the policy has drifted on fresh observations of task 0, and losses."""
-    learner = FakeLearner()
+def drift_after_next_task(make_method, discrete=False, steps=100):
+    """Learn task 0, then task 1; return the drift since on fresh observations of task 0, the losses, and the method."""
+    learner = FakeLearner(discrete)
     method = make_method(learner)
     first = live(method, learner, [0], steps)
     observations = learner.observations(0, 2000)
@@ -25,7 +25,7 @@ def drift_after_next_task(make_method, steps=100):
     second = live(method, learner, [1], steps)
     with torch.no_grad():
         drift = drift_between(teacher, learner.output(observations)).total.mean().item()
-    return drift, first + second
+    return drift, first + second, method
 
 
 def parameters_after(make_method, tasks=(0, 1), steps=20):

@@ -1,45 +1,24 @@
-import io
-
 import numpy as np
 import pytest
 import torch
 
 from nestrl.errors import BadConfig
 from nestrl.methods.cloning import GRADIENT_NORM, Cloning, CloningOptions
-from nestrl.methods.finetune import Finetune, FinetuneOptions
-from nestrl.updates.drift import drift_between
 from nestrl.updates.regulated import Update
 
 from .fake_learner import FakeLearner, live
-
-
-def drift_after_next_task(make_method, discrete=False, steps=400):
-    """Learn task 0, then task 1; return how far the policy has drifted on fresh observations of task 0, and losses."""
-    learner = FakeLearner(discrete)
-    method = make_method(learner)
-    first = live(method, learner, [0], steps)
-    observations = learner.observations(0, 2000)
-    with torch.no_grad():
-        teacher = learner.output(observations)
-    second = live(method, learner, [1], steps)
-    with torch.no_grad():
-        drift = drift_between(teacher, learner.output(observations)).total.mean().item()
-    return drift, first + second, method
+from .keeping import drift_after_next_task, finetune, resumes_exactly
 
 
 def cloning(**options):
     return lambda learner: Cloning(CloningOptions(**options), learner, seed=0)
 
 
-def finetune(learner):
-    return Finetune(FinetuneOptions(), learner, seed=0)
-
-
 @pytest.mark.learning
 @pytest.mark.parametrize("discrete", [False, True], ids=["Box", "Discrete"])
 def test_drift_stays_near_its_limit_while_the_next_task_is_learned(discrete):
-    kept, losses, method = drift_after_next_task(cloning(drift_limit=0.03), discrete)
-    lost, plain_losses, _ = drift_after_next_task(finetune, discrete)
+    kept, losses, method = drift_after_next_task(cloning(drift_limit=0.03), discrete, steps=400)
+    lost, plain_losses, _ = drift_after_next_task(finetune, discrete, steps=400)
     assert kept < 0.06
     assert lost > 10 * kept
     assert losses[1] < plain_losses[1] + 0.1
@@ -94,33 +73,7 @@ def test_global_random_streams_are_left_alone():
 
 
 def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical():
-    def build():
-        learner = FakeLearner()
-        return learner, cloning(capacity=100)(learner)
-
-    learner, method = build()
-    live(method, learner, [0, 1], 20)
-    method.begin(2, 2)
-    for _ in range(10):
-        learner.step(2)
-    buffer = io.BytesIO()
-    torch.save({"method": method.state_dict(), "optimizer": learner.optimizer.state_dict()}, buffer)
-    twin, resumed = build()
-    for parameter, value in zip(resumed._parameters, learner.parameters(), strict=True):
-        parameter.data.copy_(value)
-    twin.generator.set_state(learner.generator.get_state())
-    buffer.seek(0)
-    state = torch.load(buffer, weights_only=True)
-    twin.optimizer.load_state_dict(state["optimizer"])
-    resumed.load_state_dict(state["method"])
-    twin.optimizer.attach(resumed.regulate)
-    assert resumed.measurements() == method.measurements()
-    for one in (learner, twin):
-        for _ in range(10):
-            one.step(2)
-    for ours, theirs in zip(learner.parameters(), twin.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
-    assert resumed.measurements() == method.measurements()
+    assert resumes_exactly(cloning(capacity=100), steps=10)
 
 
 def test_measurements_are_plain_numbers_at_every_moment():

@@ -8,8 +8,6 @@ The value of a trial is the average performance, which is measured in `evaluatio
 life, averaged over the development sequences and seeds.
 """
 
-import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,14 +18,14 @@ from nestrl.evaluation.retention import average_performance
 from nestrl.studies.outcome import drop_older_checkpoints, is_finished
 from nestrl.studies.pool import Job, Pool
 from nestrl.studies.running import alone, process_of
-from nestrl.studies.study import Places, places
+from nestrl.studies.study import Places, places, write_what_is_run
 from nestrl.studies.tuning.journal import Journal, Proposal, outcomes
 from nestrl.studies.tuning.plan import TunePlan, read_tune_plan
 from nestrl.studies.tuning.results import table, write_results
 from nestrl.training.config import RunConfig
 from nestrl.training.result import Run
 from nestrl.training.run_folder import versions
-from nestrl.training.writing import one_clear_error, write_file, write_json
+from nestrl.training.writing import write_json
 
 JOURNAL = "journal.log"
 say_at_once = partial(print, flush=True)
@@ -44,7 +42,8 @@ def tune(path: Path, *, below: Path = Path(), say: Callable[[str], object] = say
     plan = read_tune_plan(path)
     found = places(plan.study, below)
     with alone(found.lock):
-        _write_what_is_run(path, found)
+        write_what_is_run(path, found.results, "tune.yaml")
+        write_json(found.results / "versions.json", versions())
         tuning = Tuning(plan, found, say)
         try:
             tuning.run()
@@ -148,12 +147,3 @@ def _refuse_another_run(job: Job) -> None:
         raise BadConfig(
             f"{job.folder} holds another run than this search would make there; move {job.folder.parent} away."
         )
-
-
-def _write_what_is_run(path: Path, found: Places) -> None:
-    with one_clear_error(found.results):
-        found.results.mkdir(parents=True, exist_ok=True)
-    if path.resolve() != (found.results / "tune.yaml").resolve():
-        write_file(found.results / "tune.yaml", path.read_bytes())
-    write_file(found.results / "command.txt", (shlex.join(sys.argv) + "\n").encode())
-    write_json(found.results / "versions.json", versions())
