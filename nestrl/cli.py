@@ -1,6 +1,7 @@
 """The command line: one verb a capability, each a thin call. Imports happen in the verbs, so that --help is quick."""
 
 import ast
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 Settings = Annotated[
     UseAppendAction[tuple[str, ...]],
-    arg(name="set", metavar="KEY=VALUE", help="agent.KEY, agent.hyperparameters.KEY, method.KEY, or one of the run."),
+    arg(
+        name="set",
+        metavar="KEY=VALUE",
+        help="agent.KEY, agent.hyperparameters.KEY, method.KEY (also --method.KEY VALUE), or one of the run.",
+    ),
 ]
 Imports = Annotated[
     UseAppendAction[tuple[str, ...]],
@@ -210,6 +215,19 @@ def tune(search: Positional[Path], status: bool = False) -> None:
     print(status_of(search) if status else tune_methods(search))
 
 
+@app.command(name="levels")
+def levels(run: Positional[Path | None] = None) -> None:
+    """Show the levels of the nested agent: what adapts, how often, on what, towards what, and what it says to others.
+
+    Args:
+        run: A run's folder: how often each of its levels has adapted, too.
+    """
+    from nestrl.report.tables import levels_table
+    from nestrl.training.result import Run
+
+    print(levels_table(Run(run) if run else None))
+
+
 @app.command(name="check")
 def check(env_id: Positional[str], imports: Imports = ()) -> None:
     """Say whether a gymnasium environment is fit for a sequence, and what to mend.
@@ -262,13 +280,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exits with 2 after a mistake or a failure of the world, 130 after Ctrl-C."""
     sys.path.insert(0, "")  # as with `python -m`: packages in the current folder can be imported
     try:
-        app.cli(args=arguments, prog="nestrl", description=_DESCRIPTION, use_underscores=False)
+        app.cli(
+            args=_spelled_out(sys.argv[1:] if arguments is None else arguments),
+            prog="nestrl",
+            description=_DESCRIPTION,
+            use_underscores=False,
+        )
     except NestrlError as error:
         print("\n".join([f"nestrl: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt as stop:
         print("\n".join(["nestrl: stopped.", *getattr(stop, "__notes__", ())]), file=sys.stderr)
         raise SystemExit(130) from None
+
+
+_SHORTHAND = re.compile(r"--((?:method|agent)\.[\w.+:-]+)(?:=(.*))?")
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with `--method.KEY VALUE` and `--agent.KEY VALUE` written as `--set method.KEY=VALUE`."""
+    spelled: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        short = _SHORTHAND.fullmatch(argument)
+        if short is None:
+            spelled.append(argument)
+            continue
+        value = short[2] if short[2] is not None else next(rest, None)
+        if value is None:
+            raise BadConfig(f"{argument} wants a value.")
+        spelled += ["--set", f"{short[1]}={value}"]
+    return spelled
 
 
 _DESCRIPTION = "Train one agent through a sequence of robot tasks and see how much of each skill is left."

@@ -151,6 +151,16 @@ class Agent:
         """Let the network answer in task `target` as it would if that were task `source`."""
         self.algorithm.policy.copy_behaviour(source, target)
 
+    def code_of(self, task_index: int) -> dict[str, Tensor]:
+        """Return live views of the actor's numbers that only this task uses, by name."""
+        return self.algorithm.policy.code_of(task_index)  # type: ignore[no-any-return]
+
+    @property
+    def recent_success(self) -> float:
+        """Share of the last finished training episodes of this segment (at most 100) that succeeded; nan before any."""
+        recent = self.algorithm.ep_success_buffer
+        return float(np.mean(recent)) if recent else float("nan")
+
     def allow_trials(self, try_out: TryOut) -> None:
         """Let policies be tried out in training episodes from now on."""
         self._try_out = try_out

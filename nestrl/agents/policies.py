@@ -161,6 +161,11 @@ class ActorCriticPolicy(OnPolicy):
         """Let the actor answer in task `target` as it would if that were task `source`."""
         _copy_behaviour(self.actor_trunk, [self.actor_head], self.normalizer.width, source, target)
 
+    def code_of(self, task: int) -> dict[str, Tensor]:
+        """Return live views of the actor's numbers that only this task uses."""
+        code = _code_of(self.actor_trunk, {"head": self.actor_head}, self.normalizer.width, task)
+        return code | {"log_std": self.log_std.data[task]} if isinstance(self.action_space, spaces.Box) else code
+
 
 class SquashedActor(OffPolicyActor):
     """The actor of SAC: trunk, then a head for the mean and one for log_std, which here depends on the observation."""
@@ -271,6 +276,12 @@ class SACPolicy(OffPolicy):
         actor: Any = self.actor
         _copy_behaviour(actor.latent_pi, [actor.mu, actor.log_std], actor.normalizer.width, source, target)
 
+    def code_of(self, task: int) -> dict[str, Tensor]:
+        """Return live views of the actor's numbers that only this task uses."""
+        actor: Any = self.actor
+        heads = {"head": actor.mu, "log_std_head": actor.log_std}
+        return _code_of(actor.latent_pi, heads, actor.normalizer.width, task)
+
 
 def _groups(trunk: nn.Module, head: nn.Module, log_std: list[Parameter]) -> ActorGroups:
     """Return the actor's parameters by depth: trunk_0, trunk_1, ..., head, and log_std where there is one."""
@@ -287,6 +298,16 @@ def _copy_behaviour(trunk: Trunk, heads: list[Heads], width: int, source: int, t
     for head in heads:
         if len(head.heads) > 1:
             head.heads[target].load_state_dict(head.heads[source].state_dict())
+
+
+def _code_of(trunk: Trunk, heads: dict[str, Heads], width: int, task: int) -> dict[str, Tensor]:
+    """Return views of the one-hot's input weights and, where there is a head a task, of that head."""
+    inputs: Tensor = trunk[0][0].weight.data  # type: ignore[index]
+    code = {"inputs": inputs[:, width + task]}
+    for name, head in heads.items():
+        if len(head.heads) > 1:
+            code |= {f"{name}.{part}": values.data for part, values in head.heads[task].named_parameters()}
+    return code
 
 
 class Policy:

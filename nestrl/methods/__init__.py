@@ -20,6 +20,7 @@ from nestrl.methods.finetune import Finetune
 from nestrl.methods.l2 import L2
 from nestrl.methods.mas import MAS
 from nestrl.methods.multitask import Multitask
+from nestrl.methods.nested import Nested
 from nestrl.methods.packnet import PackNet
 from nestrl.methods.pcgrad import PCGrad
 from nestrl.methods.progress_and_compress import ProgressAndCompress
@@ -52,6 +53,7 @@ class MethodEntry(NamedTuple):
 
 
 METHODS: dict[str, type[Method] | str] = {
+    "nested": Nested,
     "finetune": Finetune,
     "l2": L2,
     "ewc": EWC,

@@ -79,7 +79,7 @@ class Cloning(Taught):
     def _retention_gradient(self) -> list[Tensor | None]:
         """Return the clipped gradient of the weighted drift."""
         weights, drift = self._weights_and_drift()
-        return _clipped(torch.autograd.grad(weights @ drift, self._parameters, allow_unused=True), GRADIENT_NORM)
+        return clipped(torch.autograd.grad(weights @ drift, self._parameters, allow_unused=True), GRADIENT_NORM)
 
 
 def _dual_weights(options: CloningOptions, n_tasks: int) -> DualWeights:
@@ -90,7 +90,7 @@ def _dual_weights(options: CloningOptions, n_tasks: int) -> DualWeights:
     return DualWeights(n_tasks, options.drift_limit, minimum=constant, maximum=constant, start=constant)
 
 
-def _clipped(gradients: tuple[Tensor | None, ...], limit: float) -> list[Tensor | None]:
+def clipped(gradients: tuple[Tensor | None, ...], limit: float) -> list[Tensor | None]:
     """Return the gradients scaled down together to a norm of at most `limit`; None stays for unused parameters."""
     norm = torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
     scale = torch.clamp(limit / (norm + 1e-6), max=1.0)

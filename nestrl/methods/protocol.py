@@ -72,6 +72,11 @@ class Learner(Protocol):
         """Share of the current segment's steps that are done, in 0..1."""
         ...
 
+    @property
+    def recent_success(self) -> float:
+        """Share of the last finished training episodes of this segment (at most 100) that succeeded; nan before any."""
+        ...
+
     def actor_groups(self) -> Mapping[str, list[Parameter]]:
         """Return the actor's parameters by depth: trunk_0, trunk_1, ..., head, log_std."""
         ...
@@ -89,6 +94,14 @@ class Learner(Protocol):
 
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the network answer in task `target` as it would if that were task `source`; other tasks do not change."""
+        ...
+
+    def code_of(self, task_index: int) -> Mapping[str, Tensor]:
+        """Return live views of the actor's numbers that only this task uses: its code.
+
+        inputs: the input weights of its one-hot; log_std: its exploration noise, where there is one a task (PPO, Box);
+        head.*: its head, where there is one a task.
+        """
         ...
 
     def trial(

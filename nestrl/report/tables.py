@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import DEFINITIONS, Metrics
 from nestrl.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
 from nestrl.methods import METHODS, find_method
+from nestrl.nested.levels import LEVELS
 from nestrl.training.result import Run
 
 TITLES = {
@@ -36,6 +38,20 @@ def method_cards() -> str:
         knows = ", ".join(card.knows) or "nothing"
         rows.append([name, card.part, card.summary, card.stores, card.cost, knows, card.paper])
     return table(["method", "part", "what it does", "stores", "costs", "must know", "paper"], rows, right=False)
+
+
+def levels_table(run: Run | None = None) -> str:
+    """Return the levels of the nested agent, from the fastest to the slowest; with a run, how often each has adapted.
+
+    Raises BadConfig for a run whose method has no levels, or which has not trained yet.
+    """
+    head = ["level", "what adapts", "every", "reads", "objective", "acts on"]
+    rows = [list(spec) for spec in LEVELS]
+    if run is not None:
+        counts = _updates(run)
+        head.append("updates in this run")
+        rows = [[*row, counts.get(row[0], "–")] for row in rows]
+    return table(head, rows, right=False)
 
 
 def retention_table(run: Run) -> str:
@@ -100,6 +116,17 @@ def differing_versions(runs: Sequence[Run]) -> list[str]:
         for name, versions in found.items()
         if len(versions) > 1 and name not in ("git", "python", "nestrl")
     ]
+
+
+def _updates(run: Run) -> dict[str, str]:
+    """Return how often each level had adapted at the last training line of the run's log."""
+    before = "updates."
+    lines = run.folder.log_lines("training")
+    measured: Mapping[str, float] = lines[-1]["method"] if lines else {}
+    counts = {name.removeprefix(before): f"{n:,.0f}" for name, n in measured.items() if name.startswith(before)}
+    if not counts:
+        raise BadConfig(f"{run.path} has counted no updates of levels; give a run of --method nested that has trained.")
+    return counts
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int], right: bool) -> list[str]:

@@ -1,6 +1,5 @@
 """What came of one run of a study, read from its folder."""
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +40,7 @@ def finished_record(cell: Cell, folder: Path) -> Record:
         revisits_are_new=curves.revisits_are_new,
         final=final,
         seconds=summary["seconds"],
-        memory_bytes=_memory_bytes(run.log),
+        memory_bytes=_memory_bytes(folder),
         environment_steps=int(curves.steps[-1]),
         network=config.agent.network,
         n_parameters=_n_parameters(folder),
@@ -78,11 +77,10 @@ def _begun(cell: Cell, status: str) -> Record:
     )
 
 
-def _memory_bytes(log: Path) -> int:
+def _memory_bytes(folder: Path) -> int:
     """Return what the method said that it stores, at the last line of training; 0 if it never says."""
-    events = (json.loads(line) for line in reversed(log.read_text().splitlines()))
-    measured: dict[str, float] = next((event["method"] for event in events if event["event"] == "training"), {})
-    return int(measured.get("memory_bytes") or 0)
+    lines = RunFolder(folder).log_lines("training")
+    return int(lines[-1]["method"].get("memory_bytes") or 0) if lines else 0
 
 
 def _n_parameters(folder: Path) -> int:

@@ -13,8 +13,8 @@ T = TypeVar("T")
 def decode(kind: type[T], value: Any, where: str) -> T:
     """Return `value` as `kind`: a dataclass, tuple, mapping, union, literal or plain type.
 
-    Numbers may be given as integers where a float is expected, and one element where a tuple is. Raises BadConfig,
-    or UnknownName for a key that the dataclass does not have; both name `where`.
+    Numbers may be given as integers where a float is expected, one element where a tuple is, and a tuple of texts as
+    one text with commas. Raises BadConfig, or UnknownName for a key that the dataclass has not; both name `where`.
     """
     return _decode(kind, value, where)  # type: ignore[no-any-return]
 
@@ -28,6 +28,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin is Literal and value in get_args(kind):
         return value
     if origin is tuple:
+        if isinstance(value, str) and get_args(kind)[0] is str:
+            value = [part.strip() for part in value.split(",") if part.strip()]
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(_decode(get_args(kind)[0], item, where) for item in items)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, kind):

@@ -50,6 +50,14 @@ class RunFolder:
         """The log's path."""
         return self.path / "log.jsonl"
 
+    def log_lines(self, event: str) -> list[dict[str, Any]]:
+        """Return the log's lines of one kind, oldest first; a line that is being written is left out."""
+        if not self.log.is_file():
+            return []
+        lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [line for line in events if line["event"] == event]
+
     def require_free(self) -> None:
         """Raise RunExists if there is something already."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):

@@ -22,6 +22,7 @@ class FakeLearner:
         torch.manual_seed(0)
         self.discrete, self.off_policy = discrete, off_policy
         self.progress = 0.0  # of the segment, in 0..1
+        self.recent_success = float("nan")
         self.trials = []  # (task, episodes, charged) of each call of `trial`
         self.trunk = nn.Sequential(nn.Linear(FEATURES + TASKS, 32), nn.LayerNorm(32), nn.SiLU())
         self.head = nn.Linear(32, ACTIONS)
@@ -65,6 +66,9 @@ class FakeLearner:
         with torch.no_grad():
             weight = self.trunk[0].weight
             weight[:, FEATURES + target] = weight[:, FEATURES + source]
+
+    def code_of(self, task_index):
+        return {"inputs": self.trunk[0].weight.data[:, FEATURES + task_index], "log_std": self.log_std.data[task_index]}
 
     def trial(self, policies, task_index, episodes, *, charged=True):
         """An episode's return is minus the mean squared error on a few observations, the same for all policies."""

@@ -1,0 +1,254 @@
+"""The nested agent: levels that adapt at different speeds, each regulated by the next slower one.
+
+A thin composition of nestrl.nested; the level table there says what each rung does. Rungs can be taken out:
+
+    ()                                     the base optimizer, bit for bit
+    ("dual_weights",)                      policy cloning with a drift limit, bit for bit
+    without dual_weights                   all tasks weigh `weight`
+    without slow_policy                    the fast policy is what is deployed
+    without meta_controller                its orders stay at their defaults, which change nothing
+    without task_code                      a new task's code starts as initialised and moves as all other weights
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.methods.cloning import GRADIENT_NORM, clipped
+from nestrl.methods.protocol import Card, Learner, Observations, Policy
+from nestrl.methods.taught import Taught
+from nestrl.nested.consultation import Consultation
+from nestrl.nested.dual_weights import DualWeights
+from nestrl.nested.levels import REMOVABLE, Clock
+from nestrl.nested.meta_controller import ConstantController, Orders, find_controller
+from nestrl.nested.meta_gradient import effects
+from nestrl.nested.slow_policy import SlowPolicy
+from nestrl.nested.task_code import STARTS, TaskCode
+from nestrl.updates.distillation import DistillationOptions
+from nestrl.updates.regulated import Update
+from nestrl.updates.step_sizes import Depths, scale_displacements
+from nestrl.updates.values import put_values, values_of
+
+
+@dataclass(frozen=True)
+class NestedOptions:
+    """Options of the nested agent."""
+
+    levels: tuple[str, ...] = REMOVABLE
+    """Rungs that are in: task_code, meta_controller, dual_weights, slow_policy."""
+    meta_controller: str = "constant"
+    """Who gives the orders: "constant", "constant:share=1,step=1", "learned" (starts from the constants), or a
+    .safetensors file made by `nestrl learn-controller`."""
+    meta_learning_rate: float = 0.0
+    """Of the meta-gradient inside a life; 0 freezes the meta-controller."""
+    consult_every: int = 16
+    """Gradient steps between two consultations of the meta-controller: a rollout, with PPO's defaults."""
+    code_start: str = "fresh"
+    """Where a new task's code starts: "fresh", "blend" (mean of the known ones) or "latest"."""
+    drift_limit: float = 0.03
+    """How far the policy may drift from each teacher: mean KL divergence in nats."""
+    weight: float = 1.0
+    """Weight of each task's drift where there are no dual weights."""
+    samples: int = 512
+    """Remembered observations in each gradient step, shared equally by the old tasks."""
+    capacity: int = 4096
+    """Remembered observations a task."""
+    consolidation: int = 500
+    """Gradient steps in which the slow policy takes in a task."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(self.levels))
+        for level in self.levels:
+            if level not in REMOVABLE:
+                raise UnknownName(f"nested has no level {level!r} to put in.{nearest(level, REMOVABLE)}")
+        for name in ("consult_every", "drift_limit", "samples", "capacity", "consolidation"):
+            if not getattr(self, name) > 0:
+                raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("weight", "meta_learning_rate"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and at least 0.")
+        if self.code_start not in STARTS:
+            raise BadConfig(f"nested's code_start is {self.code_start!r}; it must be one of {', '.join(STARTS)}.")
+        find_controller(self.meta_controller)
+
+
+class Nested(Taught):
+    """One fast policy that learns, regulated by dual weights and a meta-controller, and a slow one that keeps.
+
+    In each step:   g + share * clipped(sum_i lambda_i grad M_i)    goes into the base optimizer,
+                    theta <- theta_0 + factor_l * (theta - theta_0)  by depth l, and once more for the task's code.
+    At a task's end the slow policy takes the skill in, if no skill becomes worse, and the fast one goes on from there.
+    """
+
+    card: ClassVar[Card] = Card(
+        part="retention",
+        summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, slow policy",
+        paper="none (this package)",
+        stores="4096 observations and outputs a task, and a second actor",
+        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary",
+    )
+
+    def __init__(self, options: NestedOptions, learner: Learner, seed: int) -> None:
+        super().__init__(learner, seed, options.samples, options.capacity, _dual_weights(options, learner.n_tasks))
+        self._options, self._depths = options, Depths(learner.actor_groups())
+        self._clock = Clock({"meta_controller": options.consult_every})
+        controller = find_controller(options.meta_controller) if self._has("meta_controller") else ConstantController()
+        n_parameters = sum(parameter.numel() for parameter in self._parameters)
+        rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
+        self._consultation = Consultation(controller, options.drift_limit, rate, n_parameters)
+        self._slow = SlowPolicy(DistillationOptions(steps=options.consolidation), options.drift_limit)
+        self._code = TaskCode({})
+        self._current: int | None = None
+        self._met: list[int] = []
+
+    def begin(self, segment_index: int, task_index: int) -> None:
+        """Hold the policy to the teachers of all other tasks, and start the task's code."""
+        super().begin(segment_index, task_index)
+        self._current = task_index
+        self._code = TaskCode(self._learner.code_of(task_index))
+        if self._has("task_code") and task_index not in self._met:
+            self._code.start_from([self._learner.code_of(task) for task in self._met], self._options.code_start)
+        self._consultation.start_segment(len(self._old_tasks))
+
+    def regulate(self, update: Update) -> None:
+        """Take orders if it is time, add the retention gradient, apply, and make the step as long as ordered."""
+        self._clock.tick()
+        consulted = self._has("meta_controller") and self._clock.due("meta_controller")
+        if consulted:
+            self._take_orders()
+        orders = self._consultation.orders
+        retention = self._retention_gradient() if self._keeps and self._old_tasks else None
+        kept = self._look_up(retention, consulted)
+        if retention is not None:
+            update.add_gradient(self._parameters, [part if part is None else orders.share * part for part in retention])
+        self._apply(update, orders, kept)
+
+    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
+        """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
+        super().end(segment_index, task_index, observations)
+        self._current = None
+        if task_index not in self._met:
+            self._met.append(task_index)
+        if self._has("slow_policy"):
+            self._clock.count("slow_policy")
+            committed = self._slow.consolidate(self._learner.policy_with(), self._memory, self._generator)
+            if committed and self._slow.policy is not None:
+                put_values(self._slow.policy.parameters, self._parameters)
+
+    def policy_for(self, task_index: int) -> Policy:
+        """Return the slow policy for the tasks that it has taken in, the fast one for the present and all others."""
+        if self._slow.policy is None or task_index == self._current or task_index not in self._slow.tasks:
+            return self._learner.policy
+        return self._slow.policy
+
+    def measurements(self) -> dict[str, float]:
+        """Return drift and weights, orders, updates of each level, commits, and the inner and the outer objective."""
+        measured = super().measurements()
+        weights = self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
+        excess = max(0.0, measured["drift"] / self._options.drift_limit - 1) if self._old_tasks else 0.0
+        success = self._learner.recent_success
+        objectives = {} if math.isnan(success) else {"inner": success, "outer": success - excess}
+        return (
+            measured
+            | objectives
+            | self._consultation.measurements()
+            | {f"updates.{level}": float(count) for level, count in self._clock.updates.items()}
+            | {
+                "weight": float(weights.mean()) if self._old_tasks else 0.0,
+                "active_share": self._dual_weights.active_share,
+                "commits": float(self._slow.commits),
+                "memory_bytes": measured["memory_bytes"] + self._slow.n_bytes,
+            }
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of every level."""
+        return super().state_dict() | {
+            "clock": self._clock.state_dict(),
+            "consultation": self._consultation.state_dict(),
+            "slow": self._slow.state_dict(),
+            "current": self._current,
+            "met": list(self._met),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        super().load_state_dict(state)
+        self._clock.load_state_dict(state["clock"])
+        self._consultation.load_state_dict(state["consultation"])
+        self._slow.load_state_dict(state["slow"], self._learner.policy_with())
+        self._current, self._met = state["current"], list(state["met"])
+
+    def _has(self, level: str) -> bool:
+        return level in self._options.levels
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether there is anything that holds the fast policy: memory comes with dual weights or the slow policy."""
+        return self._has("dual_weights") or self._has("slow_policy")
+
+    def _take_orders(self) -> None:
+        """Let the meta-controller read where learning stands."""
+        drift = float(self._drift.total.mean())
+        orders = self._consultation.ask(self._learner.progress, self._learner.recent_success, drift)
+        self._clock.count("meta_controller")
+        self._code.widen(orders.noise)
+
+    def _retention_gradient(self) -> list[Tensor | None]:
+        """Return the clipped gradient of the weighted drift."""
+        weights, drift = self._weights_and_drift()
+        if self._has("dual_weights"):
+            self._clock.count("dual_weights")
+        return clipped(torch.autograd.grad(weights @ drift, self._parameters, allow_unused=True), GRADIENT_NORM)
+
+    def _look_up(self, retention: list[Tensor | None] | None, consulted: bool) -> Tensor | None:
+        """Send both gradients up where somebody reads them; return the retention gradient as one vector, if read."""
+        learns = self._consultation.meta_gradient
+        if learns is None and not (consulted and retention is not None):
+            return None
+        rl_gradient = self._flat([parameter.grad for parameter in self._parameters])
+        kept = None if retention is None else self._flat(retention)
+        if kept is not None:
+            self._consultation.note_agreement(rl_gradient, kept)
+        if learns is not None:
+            weights = self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
+            learns.read(rl_gradient, kept, float(weights.sum()))
+        return kept
+
+    def _apply(self, update: Update, orders: Orders, kept: Tensor | None) -> None:
+        """Let the base optimizer step, and make the step as long as ordered; with the defaults it is left alone."""
+        learns = self._consultation.meta_gradient
+        by_depth = orders.step != 1.0 or orders.depth != 0.0
+        code_step = orders.code_step if self._has("task_code") else 1.0
+        before = values_of(self._parameters) if by_depth or learns is not None else []
+        if code_step != 1.0:
+            self._code.keep()
+        update.apply()
+        if by_depth:
+            scale_displacements(self._parameters, before, self._depths.factors(orders.step, orders.depth))
+        if code_step != 1.0:
+            self._code.scale_step(code_step)
+        if learns is not None:
+            moved = [now - start for now, start in zip(values_of(self._parameters), before, strict=True)]
+            learns.follow(effects(self._flat(list(moved)), self._flat(self._depths.spread()), kept))
+        for level in ("fast_policy", *(("task_code",) if self._has("task_code") else ())):
+            self._clock.count(level)
+
+    def _flat(self, parts: Sequence[Tensor | None]) -> Tensor:
+        """Return parts, one a parameter, as one vector; None counts as zeros."""
+        whole = [torch.zeros_like(p) if v is None else v for v, p in zip(parts, self._parameters, strict=True)]
+        return parameters_to_vector(whole).detach()
+
+
+def _dual_weights(options: NestedOptions, n_tasks: int) -> DualWeights:
+    """Return weights that ascend on the drift limit, or constant ones where that rung is out."""
+    if "dual_weights" in options.levels:
+        return DualWeights(n_tasks, options.drift_limit)
+    constant = options.weight
+    return DualWeights(n_tasks, options.drift_limit, minimum=constant, maximum=constant, start=constant)

@@ -1,0 +1,119 @@
+import pytest
+import torch
+
+from nestrl.errors import BadConfig, UnknownName
+from nestrl.methods.cloning import Cloning, CloningOptions
+from nestrl.methods.nested import Nested, NestedOptions
+from nestrl.nested.levels import REMOVABLE
+
+from .fake_learner import FakeLearner, live
+from .keeping import drift_after_next_task, finetune, parameters_after, resumes_exactly, same
+
+
+def nested(**options):
+    return lambda learner: Nested(NestedOptions(**{"consolidation": 100, "samples": 256} | options), learner, seed=0)
+
+
+def test_with_no_level_it_is_the_base_optimizer_to_the_bit():
+    assert same(parameters_after(nested(levels=())), parameters_after(finetune))
+
+
+def test_with_dual_weights_alone_it_is_cloning_to_the_bit():
+    cloning = parameters_after(lambda learner: Cloning(CloningOptions(samples=256), learner, seed=0))
+    assert same(parameters_after(nested(levels=("dual_weights",))), cloning)
+
+
+def test_orders_that_change_nothing_change_nothing():
+    fast = ("task_code", "meta_controller", "dual_weights")
+    assert same(parameters_after(nested(levels=fast)), parameters_after(nested(levels=("dual_weights",))))
+
+
+@pytest.mark.parametrize("order", ["share=0", "step=.5", "depth=.5", "code_step=3", "noise=.05"])
+def test_each_order_has_its_effect(order):
+    assert not same(parameters_after(nested(meta_controller=f"constant:{order}")), parameters_after(nested()))
+
+
+def test_no_share_of_retention_is_finetuning():
+    fast = ("meta_controller", "dual_weights")
+    kept = parameters_after(nested(levels=fast, meta_controller="constant:share=0"))
+    assert same(kept, parameters_after(finetune))
+
+
+def test_half_the_step_moves_half_as_far():
+    ends = [parameters_after(nested(meta_controller=f"constant:step={s}"), tasks=(0,), steps=1) for s in (1, 0.5)]
+    start = FakeLearner().parameters()
+    for begun, whole, half in zip(start, *ends, strict=True):
+        torch.testing.assert_close(half - begun, 0.5 * (whole - begun), atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("discrete", [False, True], ids=["Box", "Discrete"])
+def test_keeps_what_finetuning_loses_and_learns_the_next_task(discrete):
+    kept, losses, _ = drift_after_next_task(nested(consolidation=400), discrete, steps=400)
+    lost, plain_losses, _ = drift_after_next_task(finetune, discrete, steps=400)
+    assert kept < 0.06
+    assert lost > 10 * kept
+    assert losses[1] < plain_losses[1] + 0.1
+
+
+def test_counts_updates_as_the_level_table_says():
+    learner = FakeLearner()
+    method = nested(consult_every=16)(learner)
+    live(method, learner, [0, 1], 40)
+    counted = {name.removeprefix("updates."): n for name, n in method.measurements().items() if "updates." in name}
+    assert counted == {"fast_policy": 80, "task_code": 80, "meta_controller": 5, "dual_weights": 40, "slow_policy": 2}
+
+
+@pytest.mark.parametrize("removed", REMOVABLE)
+def test_each_rung_can_be_taken_out(removed):
+    learner = FakeLearner()
+    method = nested(levels=tuple(level for level in REMOVABLE if level != removed))(learner)
+    live(method, learner, [0, 1], 20)
+    assert f"updates.{removed}" not in method.measurements()
+
+
+def test_old_tasks_are_answered_by_the_slow_policy_the_present_one_by_the_fast():
+    learner = FakeLearner()
+    method = nested(consolidation=400)(learner)
+    live(method, learner, [0, 1], 50)
+    assert method.measurements()["commits"] == 2
+    method.begin(2, 2)
+    assert method.policy_for(2) is learner.policy
+    slow = method.policy_for(0)
+    before = [value.clone() for value in slow.parameters]
+    live(method, learner, [2], 5)
+    assert method.policy_for(0) is not learner.policy
+    assert not same(before, learner.parameters())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"meta_controller": "learned", "meta_learning_rate": 0.3},
+        {"meta_controller": "constant:code_step=3,depth=.2"},
+    ],
+    ids=["constant", "learned", "code"],
+)
+def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical(options):
+    assert resumes_exactly(nested(consult_every=4, **options), steps=10)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"levels": ("dual_weight",)}, UnknownName, "dual_weights"),
+        ({"drift_limit": 0.0}, BadConfig, "drift_limit"),
+        ({"meta_learning_rate": float("nan")}, BadConfig, "meta_learning_rate"),
+        ({"code_start": "best"}, BadConfig, "blend"),
+        ({"meta_controller": "nowhere.safetensors"}, BadConfig, "learn-controller"),
+    ],
+)
+def test_mistakes_get_one_clear_error(options, error, says):
+    with pytest.raises(error, match=says):
+        NestedOptions(**options)
+
+
+def test_constants_cannot_learn_inside_a_life():
+    with pytest.raises(BadConfig, match="learned"):
+        nested(meta_learning_rate=0.1)(FakeLearner())

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from nestrl.nested.slow_policy import SlowPolicy
+from nestrl.updates.distillation import DistillationOptions
+from nestrl.updates.drift import drift_between
+from nestrl.updates.memory import TeacherMemory
+
+from .fake_learner import FakeLearner, FakePolicy
+
+
+def memory_of(learner, tasks, generator):
+    memory = TeacherMemory(500)
+    for task in tasks:
+        for _ in range(100):
+            learner.step(task)
+        rows = learner.observations(task, 500)
+        with torch.no_grad():
+            memory.remember(task, rows, learner.output(rows), generator)
+    return memory
+
+
+def drifts(policy, memory, generator):
+    batch = memory.sample(1000, list(memory.tasks), generator)
+    with torch.no_grad():
+        return drift_between(batch.teacher, policy.output(batch.observations)).averaged(len(batch.tasks)).total
+
+
+@pytest.mark.learning
+def test_brings_back_what_the_fast_policy_has_lost():
+    learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
+    memory = memory_of(learner, [0, 1, 2], generator)
+    lost = drifts(learner, memory, generator)
+    slow = SlowPolicy(DistillationOptions(steps=400), drift_limit=0.03)
+    assert lost.max() > 0.3
+    assert slow.consolidate(learner.policy_with(), memory, generator)
+    assert drifts(slow.policy, memory, generator).max() < 0.1
+    assert (slow.tasks, slow.commits) == ((0, 1, 2), 1)
+    assert torch.equal(
+        drifts(learner, memory, torch.Generator().manual_seed(1)),
+        drifts(learner, memory, torch.Generator().manual_seed(1)),
+    )
+
+
+@pytest.mark.learning
+def test_is_not_committed_where_a_skill_would_become_worse():
+    learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
+    memory = memory_of(learner, [0, 1], generator)
+    slow = SlowPolicy(DistillationOptions(steps=20, learning_rate=1.0), drift_limit=0.001)  # this rate destroys
+    assert not slow.consolidate(learner.policy_with(), memory, generator)
+    assert slow.policy is None
+    assert slow.tasks == ()
+
+
+def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
+    learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
+    memory = memory_of(learner, [0, 1], generator)
+    before = learner.parameters()
+    slow = SlowPolicy(DistillationOptions(steps=50), drift_limit=10.0)
+    slow.consolidate(learner.policy_with(), memory, generator)
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
+    twin = SlowPolicy(DistillationOptions(steps=50), drift_limit=10.0)
+    twin.load_state_dict(slow.state_dict(), FakePolicy(learner))
+    assert twin.state_dict()["tasks"] == [0, 1]
+    assert all(torch.equal(a, b) for a, b in zip(slow.policy.parameters, twin.policy.parameters, strict=True))
