@@ -144,8 +144,11 @@ class Agent:
         return OwnPolicy(self.algorithm.policy, values)
 
     def renew_actor(self) -> None:
-        """Give the actor fresh weights, in place."""
+        """Give the actor fresh weights, in place, and let its optimizer forget its momentum."""
         self.algorithm.policy.renew_actor()
+        for parameters in self.actor_groups().values():
+            for parameter in parameters:
+                self.optimizer.state.pop(parameter, None)
 
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the network answer in task `target` as it would if that were task `source`."""
@@ -160,6 +163,11 @@ class Agent:
         """Share of the last finished training episodes of this segment (at most 100) that succeeded; nan before any."""
         recent = self.algorithm.ep_success_buffer
         return float(np.mean(recent)) if recent else float("nan")
+
+    @property
+    def recent_returns(self) -> NDArray[np.float64]:
+        """Returns (m,) of the last finished training episodes of this segment, m at most 100."""
+        return np.array([episode["r"] for episode in self.algorithm.ep_info_buffer or ()])
 
     def allow_trials(self, try_out: TryOut) -> None:
         """Let policies be tried out in training episodes from now on."""

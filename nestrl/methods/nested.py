@@ -5,7 +5,8 @@ A thin composition of nestrl.nested; the level table there says what each rung d
     ()                                     the base optimizer, bit for bit
     ("dual_weights",)                      policy cloning with a drift limit, bit for bit
     without dual_weights                   all tasks weigh `weight`
-    without slow_policy                    the fast policy is what is deployed
+    without slow_policy                    the fast policy is what is deployed, and no task is started again
+    without restart                        a task always goes on from what is known
     without meta_controller                its orders stay at their defaults, which change nothing
     without task_code                      a new task's code starts as initialised and moves as all other weights
 """
@@ -28,9 +29,9 @@ from nestrl.nested.dual_weights import DualWeights
 from nestrl.nested.levels import REMOVABLE, Clock
 from nestrl.nested.meta_controller import ConstantController, Orders, find_controller
 from nestrl.nested.meta_gradient import effects
+from nestrl.nested.restart import Restart
 from nestrl.nested.slow_policy import SlowPolicy
 from nestrl.nested.task_code import STARTS, TaskCode
-from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import put_values, values_of
@@ -41,7 +42,7 @@ class NestedOptions:
     """Options of the nested agent."""
 
     levels: tuple[str, ...] = REMOVABLE
-    """Rungs that are in: task_code, meta_controller, dual_weights, slow_policy."""
+    """Rungs that are in: task_code, meta_controller, dual_weights, restart, slow_policy."""
     meta_controller: str = "constant"
     """Who gives the orders: "constant", "constant:share=1,step=1", "learned" (starts from the constants), or a
     .safetensors file made by `nestrl learn-controller`."""
@@ -102,7 +103,8 @@ class Nested(Taught):
         n_parameters = sum(parameter.numel() for parameter in self._parameters)
         rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
         self._consultation = Consultation(controller, options.drift_limit, rate, n_parameters)
-        self._slow = SlowPolicy(DistillationOptions(steps=options.consolidation), options.drift_limit)
+        self._slow = SlowPolicy(options.consolidation, options.drift_limit)
+        self._restart, self._restarted, self._restarts = Restart(), False, 0
         self._code = TaskCode({})
         self._current: int | None = None
         self._met: list[int] = []
@@ -115,6 +117,8 @@ class Nested(Taught):
         if self._has("task_code") and task_index not in self._met:
             self._code.start_from([self._learner.code_of(task) for task in self._met], self._options.code_start)
         self._consultation.start_segment(len(self._old_tasks))
+        self._restarted = False
+        self._restart.start_segment(allowed=self._may_restart and task_index not in self._met)
 
     def regulate(self, update: Update) -> None:
         """Take orders if it is time, add the retention gradient, apply, and make the step as long as ordered."""
@@ -128,6 +132,8 @@ class Nested(Taught):
         if retention is not None:
             update.add_gradient(self._parameters, [part if part is None else orders.share * part for part in retention])
         self._apply(update, orders, kept)
+        if self._clock.steps % self._options.consult_every == 0:  # after an update: the next rollout is the fresh one's
+            self._start_again_if_stuck()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
@@ -137,7 +143,10 @@ class Nested(Taught):
             self._met.append(task_index)
         if self._has("slow_policy"):
             self._clock.count("slow_policy")
-            committed = self._slow.consolidate(self._learner.policy_with(), self._memory, self._generator)
+            afar = self._restarted and self._slow.policy is not None
+            start = self._slow.policy.parameters if afar and self._slow.policy is not None else None
+            candidate = self._learner.policy_with(start)
+            committed = self._slow.consolidate(candidate, self._memory, self._generator, from_afar=afar)
             if committed and self._slow.policy is not None:
                 put_values(self._slow.policy.parameters, self._parameters)
 
@@ -163,6 +172,7 @@ class Nested(Taught):
                 "weight": float(weights.mean()) if self._old_tasks else 0.0,
                 "active_share": self._dual_weights.active_share,
                 "commits": float(self._slow.commits),
+                "restarts": float(self._restarts),
                 "memory_bytes": measured["memory_bytes"] + self._slow.n_bytes,
             }
         )
@@ -173,6 +183,9 @@ class Nested(Taught):
             "clock": self._clock.state_dict(),
             "consultation": self._consultation.state_dict(),
             "slow": self._slow.state_dict(),
+            "restart": self._restart.state_dict(),
+            "restarted": self._restarted,
+            "restarts": self._restarts,
             "current": self._current,
             "met": list(self._met),
         }
@@ -183,6 +196,8 @@ class Nested(Taught):
         self._clock.load_state_dict(state["clock"])
         self._consultation.load_state_dict(state["consultation"])
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
+        self._restart.load_state_dict(state["restart"])
+        self._restarted, self._restarts = state["restarted"], state["restarts"]
         self._current, self._met = state["current"], list(state["met"])
 
     def _has(self, level: str) -> bool:
@@ -192,6 +207,19 @@ class Nested(Taught):
     def _keeps(self) -> bool:
         """Whether there is anything that holds the fast policy: memory comes with dual weights or the slow policy."""
         return self._has("dual_weights") or self._has("slow_policy")
+
+    @property
+    def _may_restart(self) -> bool:
+        """Whether there is something that a fresh learner would be without, and a slow policy to bring it back."""
+        return self._has("restart") and self._has("slow_policy") and bool(self._old_tasks)
+
+    def _start_again_if_stuck(self) -> None:
+        """Let a fresh learner take over where the return does not rise; it is held to nothing in this segment."""
+        learner = self._learner
+        if self._restart.due(learner.progress, learner.recent_success, learner.recent_returns):
+            learner.renew_actor()
+            self._clock.count("restart")
+            self._old_tasks, self._restarted, self._restarts = [], True, self._restarts + 1
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""

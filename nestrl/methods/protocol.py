@@ -77,6 +77,11 @@ class Learner(Protocol):
         """Share of the last finished training episodes of this segment (at most 100) that succeeded; nan before any."""
         ...
 
+    @property
+    def recent_returns(self) -> NDArray[np.float64]:
+        """Returns (m,) of the last finished training episodes of this segment, m at most 100."""
+        ...
+
     def actor_groups(self) -> Mapping[str, list[Parameter]]:
         """Return the actor's parameters by depth: trunk_0, trunk_1, ..., head, log_std."""
         ...
@@ -89,7 +94,7 @@ class Learner(Protocol):
         ...
 
     def renew_actor(self) -> None:
-        """Give the actor fresh weights in place, as a new learner would have."""
+        """Give the actor fresh weights in place, as a new learner would have, and no momentum."""
         ...
 
     def copy_behaviour(self, source: int, target: int) -> None:

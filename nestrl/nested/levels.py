@@ -55,6 +55,14 @@ LEVELS = (
         "weigh the drift in the fast policy's step",
     ),
     LevelSpec(
+        "restart",
+        "whether a task goes on from what is known or from fresh weights",
+        "segment, after a third of it",
+        "returns of training episodes, then and earlier",
+        "returns rise",
+        "fast policy; its skill comes back through the slow policy",
+    ),
+    LevelSpec(
         "slow_policy",
         "a second actor, the memory and its teachers",
         "task end",
@@ -73,7 +81,7 @@ LEVELS = (
 )
 """From the fastest to the slowest."""
 
-REMOVABLE = ("task_code", "meta_controller", "dual_weights", "slow_policy")
+REMOVABLE = ("task_code", "meta_controller", "dual_weights", "restart", "slow_policy")
 """Rungs that can be taken out of a run; what is then left is said in `nestrl.methods.nested`."""
 
 

@@ -19,13 +19,16 @@ JUDGED = 2048
 class SlowPolicy:
     """Consolidates the fast policy's skills at each task's end.
 
-    A candidate starts from the fast policy and is distilled from the teachers of all tasks, so the teachers' answers
-    are what it is held to, never its own earlier ones: drift does not add up over tasks. It is committed when on fresh
-    memory batches every task's drift is within the limit, or not above the fast policy's own.
+    A candidate starts from the fast policy, or from the slow one where a fresh learner took over, and is distilled from
+    the teachers of all tasks: it is held to their answers, never to its own earlier ones, so drift does not add up over
+    tasks. It is committed when on fresh memory batches every task's drift is within the limit, or not above what
+    it was before.
+
+    steps: gradient steps of a distillation. drift_limit: in nats.
     """
 
-    def __init__(self, options: DistillationOptions, drift_limit: float) -> None:
-        self._options, self._drift_limit = options, drift_limit
+    def __init__(self, steps: int, drift_limit: float) -> None:
+        self._steps, self._drift_limit = steps, drift_limit
         self.policy: OwnPolicy | None = None
         self.tasks: tuple[int, ...] = ()
         """Tasks whose skill it has."""
@@ -36,18 +39,22 @@ class SlowPolicy:
         """Size of the actor."""
         return 0 if self.policy is None else n_bytes(self.policy.parameters)
 
-    def consolidate(self, fast: OwnPolicy, memory: TeacherMemory, generator: torch.Generator) -> bool:
-        """Try to take in all tasks of the memory, from a copy of the fast policy that may be trained; tell if it did.
+    def consolidate(
+        self, candidate: OwnPolicy, memory: TeacherMemory, generator: torch.Generator, *, from_afar: bool = False
+    ) -> bool:
+        """Try to take in all tasks of the memory with a candidate that may be trained; tell whether it was committed.
 
-        Where there is but one task the copy is taken as it is.
+        Where there is but one task the candidate is taken as it is. One that starts `from_afar`, with a task that it
+        does not know at all, is trained four times as long.
         """
-        before = _drifts(fast, memory, generator)
+        before = _drifts(candidate, memory, generator)
         if len(memory.tasks) > 1:
-            distill(fast, memory, self._options, generator)
-        after = _drifts(fast, memory, generator)
+            steps = 4 * self._steps if from_afar else self._steps
+            distill(candidate, memory, DistillationOptions(steps=steps), generator)
+        after = _drifts(candidate, memory, generator)
         if bool((after > torch.clamp(before, min=self._drift_limit)).any()):
             return False
-        self.policy, self.tasks = fast, memory.tasks
+        self.policy, self.tasks = candidate, memory.tasks
         self.commits += 1
         return True
 

@@ -22,7 +22,7 @@ class FakeLearner:
         torch.manual_seed(0)
         self.discrete, self.off_policy = discrete, off_policy
         self.progress = 0.0  # of the segment, in 0..1
-        self.recent_success = float("nan")
+        self.recent_success, self.recent_returns = float("nan"), np.zeros(0)
         self.trials = []  # (task, episodes, charged) of each call of `trial`
         self.trunk = nn.Sequential(nn.Linear(FEATURES + TASKS, 32), nn.LayerNorm(32), nn.SiLU())
         self.head = nn.Linear(32, ACTIONS)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -5,6 +6,7 @@ from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods.cloning import Cloning, CloningOptions
 from nestrl.methods.nested import Nested, NestedOptions
 from nestrl.nested.levels import REMOVABLE
+from nestrl.updates.drift import drift_between
 
 from .fake_learner import FakeLearner, live
 from .keeping import drift_after_next_task, finetune, parameters_after, resumes_exactly, same
@@ -84,6 +86,38 @@ def test_old_tasks_are_answered_by_the_slow_policy_the_present_one_by_the_fast()
     live(method, learner, [2], 5)
     assert method.policy_for(0) is not learner.policy
     assert not same(before, learner.parameters())
+
+
+def stuck(learner):
+    """Let training episodes look as if nothing was gained."""
+    learner.recent_success = 0.1
+    learner.recent_returns = np.random.default_rng(0).normal(1.0, 0.5, 100)
+
+
+@pytest.mark.learning
+def test_a_task_that_does_not_get_on_is_taken_over_by_a_fresh_learner_and_nothing_is_lost():
+    learner = FakeLearner()
+    method = nested(consolidation=400, consult_every=4)(learner)
+    live(method, learner, [0], 200)
+    rows = learner.observations(0, 1000)
+    with torch.no_grad():
+        teacher = learner.output(rows)
+    stuck(learner)
+    losses = live(method, learner, [1], 200)
+    assert method.measurements()["restarts"] == 1
+    with torch.no_grad():
+        kept = drift_between(teacher, learner.output(rows)).total.mean()
+    assert kept < 0.1
+    assert losses[0] < 0.5
+    assert method.policy_for(1) is method.policy_for(0)
+
+
+def test_the_first_task_and_one_that_comes_back_are_never_started_again():
+    learner = FakeLearner()
+    method = nested(consult_every=4)(learner)
+    stuck(learner)
+    live(method, learner, [0, 0], 20)
+    assert method.measurements()["restarts"] == 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from nestrl.nested.slow_policy import SlowPolicy
-from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
 
@@ -31,7 +30,7 @@ def test_brings_back_what_the_fast_policy_has_lost():
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1, 2], generator)
     lost = drifts(learner, memory, generator)
-    slow = SlowPolicy(DistillationOptions(steps=400), drift_limit=0.03)
+    slow = SlowPolicy(400, drift_limit=0.03)
     assert lost.max() > 0.3
     assert slow.consolidate(learner.policy_with(), memory, generator)
     assert drifts(slow.policy, memory, generator).max() < 0.1
@@ -46,20 +45,38 @@ def test_brings_back_what_the_fast_policy_has_lost():
 def test_is_not_committed_where_a_skill_would_become_worse():
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1], generator)
-    slow = SlowPolicy(DistillationOptions(steps=20, learning_rate=1.0), drift_limit=0.001)  # this rate destroys
+    slow = SlowPolicy(1, drift_limit=0.001)  # one step of 5e-3 for every parameter, and no time to settle
     assert not slow.consolidate(learner.policy_with(), memory, generator)
     assert slow.policy is None
     assert slow.tasks == ()
+
+
+@pytest.mark.learning
+def test_takes_in_what_a_fresh_learner_found():
+    learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
+    memory = memory_of(learner, [0], generator)
+    slow = SlowPolicy(200, drift_limit=0.03)
+    assert slow.consolidate(learner.policy_with(), memory, generator)
+    learner.renew_actor()
+    for _ in range(100):
+        learner.step(1)
+    rows = learner.observations(1, 500)
+    with torch.no_grad():
+        memory.remember(1, rows, learner.output(rows), generator)
+    assert drifts(slow.policy, memory, generator)[1] > 1.0
+    candidate = FakePolicy(learner, slow.policy.parameters)
+    assert slow.consolidate(candidate, memory, generator, from_afar=True)
+    assert drifts(slow.policy, memory, generator).max() < 0.1
 
 
 def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1], generator)
     before = learner.parameters()
-    slow = SlowPolicy(DistillationOptions(steps=50), drift_limit=10.0)
+    slow = SlowPolicy(50, drift_limit=10.0)
     slow.consolidate(learner.policy_with(), memory, generator)
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
-    twin = SlowPolicy(DistillationOptions(steps=50), drift_limit=10.0)
+    twin = SlowPolicy(50, drift_limit=10.0)
     twin.load_state_dict(slow.state_dict(), FakePolicy(learner))
     assert twin.state_dict()["tasks"] == [0, 1]
     assert all(torch.equal(a, b) for a, b in zip(slow.policy.parameters, twin.policy.parameters, strict=True))
