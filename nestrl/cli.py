@@ -215,6 +215,21 @@ def tune(search: Positional[Path], status: bool = False) -> None:
     print(status_of(search) if status else tune_methods(search))
 
 
+@app.command(name="learn-controller")
+def learn_controller(plan: Positional[Path], lives: int = 400, status: bool = False) -> None:
+    """Learn the meta-controller of the nested agent over whole lives; a search that was stopped goes on.
+
+    Args:
+        plan: A YAML file: sequences of development, tasks a life, population; scripts/studies/ has one.
+        lives: To learn from, all in all. Those that measure the learning curve come on top.
+        status: Show the learning curve so far, and live nothing.
+    """
+    from nestrl.studies.lives.learning import learn
+    from nestrl.studies.lives.learning import status as status_of
+
+    print(status_of(plan, lives) if status else learn(plan, lives))
+
+
 @app.command(name="levels")
 def levels(run: Positional[Path | None] = None) -> None:
     """Show the levels of the nested agent: what adapts, how often, on what, towards what, and what it says to others.

@@ -1,4 +1,4 @@
-"""Write docs/methods.md from the methods' own cards, docstrings and options, so that they cannot disagree.
+"""Write docs/methods.md and docs/levels.md from the methods' own cards, docstrings, options and level table.
 
 python scripts/method_docs.py
 python scripts/method_docs.py --check    # writes nothing; exit code 1 if the page is out of date
@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nestrl.methods import METHODS, find_method
-from nestrl.report.tables import method_cards
+from nestrl.report.tables import levels_table, method_cards
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "methods.md"
 HEAD = """\
 # Ways to keep skills
 
@@ -55,15 +54,23 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
+PAGES = {"docs/methods.md": page, "docs/levels.md": lambda: levels_table() + "\n"}
+"""What makes each page."""
+
+
 def main() -> int:
     """Write or check; return the exit code."""
-    text = page()
+    out_of_date = [name for name, made in PAGES.items() if not _holds(ROOT / name, made())]
     if "--check" in sys.argv[1:]:
-        same = PAGE.is_file() and PAGE.read_text() == text
-        print("docs/methods.md is up to date" if same else "docs/methods.md is out of date; run `make tables`")
-        return int(not same)
-    PAGE.write_text(text)
+        print(f"out of date: {', '.join(out_of_date)}; run `make tables`" if out_of_date else "all is up to date")
+        return int(bool(out_of_date))
+    for name in out_of_date:
+        (ROOT / name).write_text(PAGES[name]())
     return 0
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text
 
 
 if __name__ == "__main__":

@@ -83,6 +83,23 @@ def test_a_life_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--episodes is 0" in fails(capsys, "evaluate", "runs/mine-cloning-s3", "--episodes", "0")
 
 
+@pytest.mark.learning
+def test_levels_of_the_nested_agent_and_of_its_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text(SEQUENCE)
+    rungs = ["--method.levels", "task_code,dual_weights", "--method.consolidation", "5"]
+    main(["train", "mine.yaml", "--method", "nested", *rungs, *QUICK])
+    main(["train", "mine.yaml", "--method", "finetune", *QUICK])
+    capsys.readouterr()
+    main(["levels"])
+    assert "meta_controller" in capsys.readouterr().out
+    main(["levels", "runs/mine-nested-s0"])
+    rows = {line.split("|")[1].strip(): line for line in capsys.readouterr().out.splitlines() if "|" in line}
+    assert rows["slow_policy"].rstrip(" |").endswith("–")
+    updates = [int(rows[level].rstrip(" |").split()[-1]) for level in ("task_code", "fast_policy", "dual_weights")]
+    assert updates[0] == updates[1] > updates[2] > 0
+    assert "--method nested" in fails(capsys, "levels", "runs/mine-finetune-s0")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -103,6 +120,10 @@ def test_a_life_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["picture", "nowhere"], "not a run folder"),
         (["reference", "mixed-11"], "mixed-10"),
         (["check", "CartPoole-v1"], "CartPole"),
+        (["levels", "nowhere"], "not a run folder"),
+        (["train", "quick-3", "--method", "nested", "--method.levels", "dual_weight"], "dual_weights"),
+        (["train", "quick-3", "--method", "nested", "--method.meta-controller=constant:shore=1"], "share"),
+        (["train", "quick-3", "--method", "nested", "--method.levels"], "wants a value"),
     ],
 )
 def test_mistakes_are_answered_in_a_sentence(

@@ -18,6 +18,7 @@ from nestrl.training.worlds import Worlds
 
 DISTILLATION = {"steps": 20, "samples": 32, "capacity": 64}
 OPTIONS: dict[str, dict[str, object]] = {
+    "nested": {"samples": 32, "capacity": 64, "consolidation": 10, "meta_controller": "constant:code_step=2,depth=.1"},
     "cloning": {"samples": 32, "capacity": 64},
     "ewc": {"samples": 32},
     "mas": {"samples": 32},
@@ -27,7 +28,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "ewc+trac": {"ewc": {"samples": 32}},
 }
 """Of methods whose defaults would be slow here."""
-WITH_SAC = ("cloning", "clonex", "agem", "ewc", "packnet", "reset-and-distill", "multitask")
+WITH_SAC = ("nested", "cloning", "clonex", "agem", "ewc", "packnet", "reset-and-distill", "multitask")
 """One of each kind: the off-policy actor has other parameters, and other things must be resumed."""
 CASES = [("ppo", name) for name in [*METHODS, "ewc+trac"]] + [("sac", name) for name in WITH_SAC]
 
