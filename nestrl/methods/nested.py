@@ -145,12 +145,11 @@ class Nested(Taught):
             self._met.append(task_index)
         if self._has("slow_policy"):
             self._clock.count("slow_policy")
-            afar = self._restarted and self._slow.policy is not None
-            start = self._slow.policy.parameters if afar and self._slow.policy is not None else None
-            candidate = self._learner.policy_with(start)
-            committed = self._slow.consolidate(candidate, self._memory, self._generator, from_afar=afar)
-            if committed and self._slow.policy is not None:
-                put_values(self._slow.policy.parameters, self._parameters)
+            known = self._slow.values if self._restarted else None
+            candidate = self._learner.policy_with(known)
+            afar = known is not None
+            if self._slow.consolidate(candidate, self._memory, self._generator, from_afar=afar):
+                put_values(self._slow.values or [], self._parameters)
 
     def policy_for(self, task_index: int) -> Policy:
         """Return the slow policy for the tasks that it has taken in, the fast one for the present and all others."""

@@ -1,6 +1,5 @@
 """The slowest level of a run: a second actor that takes in a skill only where no skill becomes worse by it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from nestrl.agents.policies import OwnPolicy
 from nestrl.updates.distillation import DistillationOptions, distill
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
-from nestrl.updates.values import n_bytes, values_of
+from nestrl.updates.values import n_bytes, put_values, values_of
 
 JUDGED = 2048
 """Remembered observations on which a candidate is judged, shared by the tasks; other ones than it was trained on."""
@@ -33,6 +32,11 @@ class SlowPolicy:
         self.tasks: tuple[int, ...] = ()
         """Tasks whose skill it has."""
         self.commits = 0
+
+    @property
+    def values(self) -> list[Tensor] | None:
+        """Copies of its parameters; None before the first commit."""
+        return None if self.policy is None else values_of(self.policy.parameters)
 
     @property
     def n_bytes(self) -> int:
@@ -60,15 +64,13 @@ class SlowPolicy:
 
     def state_dict(self) -> dict[str, Any]:
         """Return its values, its tasks and the number of commits."""
-        values: Sequence[Tensor] | None = None if self.policy is None else values_of(self.policy.parameters)
-        return {"values": values, "tasks": list(self.tasks), "commits": self.commits}
+        return {"values": self.values, "tasks": list(self.tasks), "commits": self.commits}
 
     def load_state_dict(self, state: dict[str, Any], copy: OwnPolicy) -> None:
         """Go on from a `state_dict`, in a network that is its own from now on."""
         self.tasks, self.commits, self.policy = tuple(state["tasks"]), state["commits"], None
         if state["values"] is not None:
-            for parameter, value in zip(copy.parameters, state["values"], strict=True):
-                parameter.data.copy_(value)
+            put_values(state["values"], copy.parameters)
             self.policy = copy
 
 
