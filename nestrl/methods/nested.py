@@ -60,6 +60,8 @@ class NestedOptions:
     """Remembered observations in each gradient step, shared equally by the old tasks."""
     capacity: int = 4096
     """Remembered observations a task."""
+    restart_at: float = 0.35
+    """Share of a segment's steps after which a task that does not get on is given to a fresh learner."""
     consolidation: int = 500
     """Gradient steps in which the slow policy takes in a task."""
 
@@ -76,6 +78,8 @@ class NestedOptions:
         for name in ("weight", "meta_learning_rate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and at least 0.")
+        if not 0 < self.restart_at < 1:
+            raise BadConfig(f"nested's restart_at is {self.restart_at}; it must lie between 0 and 1.")
         if self.code_start not in STARTS:
             raise BadConfig(f"nested's code_start is {self.code_start!r}; it must be one of {', '.join(STARTS)}.")
         find_controller(self.meta_controller)
@@ -106,7 +110,7 @@ class Nested(Taught):
         rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
         self._consultation = Consultation(controller, options.drift_limit, rate, n_parameters)
         self._slow = SlowPolicy(options.consolidation, options.drift_limit)
-        self._restart, self._restarted, self._restarts = Restart(), False, 0
+        self._restart, self._restarted, self._restarts = Restart(options.restart_at), False, 0
         self._code = TaskCode({})
         self._current: int | None = None
         self._met: list[int] = []

@@ -22,11 +22,11 @@ MINIMUM = 20
 class Restart:
     """One decision a segment.
 
-    first, second: shares of the segment's steps, 0 < first < second < 1, at which returns are compared.
+    at: share of the segment's steps, in 0..1, at which it is made: returns then are compared with those at a third of it.
     """
 
-    def __init__(self, first: float = 0.1, second: float = 0.35) -> None:
-        self._first, self._second = first, second
+    def __init__(self, at: float) -> None:
+        self._first, self._second = at / 3, at
         self._early: tuple[float, float] | None = None
         self._decided = True
 
