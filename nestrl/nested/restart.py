@@ -22,7 +22,7 @@ MINIMUM = 20
 class Restart:
     """One decision a segment.
 
-    at: share of the segment's steps, in 0..1, at which it is made: returns then are compared with those at a third of it.
+    at: share of the segment's steps, in 0..1, at which it is made; returns are compared with those at a third of it.
     """
 
     def __init__(self, at: float) -> None:
