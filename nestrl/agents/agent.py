@@ -19,6 +19,7 @@ from nestrl.agents.experience import Experience, experience_of
 from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy
 from nestrl.agents.saved_state import copied, load_random_state, load_replay_state, random_state, replay_state
+from nestrl.agents.tally import Tally
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.tasks.union import UnionSpace
@@ -159,15 +160,9 @@ class Agent:
         return self.algorithm.policy.code_of(task_index)  # type: ignore[no-any-return]
 
     @property
-    def recent_success(self) -> float:
-        """Share of the last finished training episodes of this segment (at most 100) that succeeded; nan before any."""
-        recent = self.algorithm.ep_success_buffer
-        return float(np.mean(recent)) if recent else float("nan")
-
-    @property
-    def recent_returns(self) -> NDArray[np.float64]:
-        """Returns (m,) of the last finished training episodes of this segment, m at most 100."""
-        return np.array([episode["r"] for episode in self.algorithm.ep_info_buffer or ()])
+    def tally(self) -> Tally:
+        """The training episodes of this segment that have finished."""
+        return self.algorithm.env.tally  # type: ignore[no-any-return]
 
     def allow_trials(self, try_out: TryOut) -> None:
         """Let policies be tried out in training episodes from now on."""

@@ -1,6 +1,7 @@
 """All tasks at once, side by side in one vector environment: for training that is not continual."""
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import chain
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from nestrl.agents.tally import Tally
 from nestrl.agents.vec_env import Infos, TaskVecEnv
 from nestrl.errors import BadConfig
 from nestrl.tasks.union import Observations
@@ -37,6 +39,11 @@ class JointVecEnv(VecEnv):
     def diverged_count(self) -> int:
         """How many simulations the physics engine had to give up."""
         return sum(part.diverged_count for part in self.parts)
+
+    @property
+    def tally(self) -> Tally:
+        """The finished episodes of all tasks."""
+        return reduce(Tally.plus, (part.tally for part in self.parts))
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Give simulation i the seed `seed + i` at the next reset."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from nestrl.agents.environments import asked, ended_observations, name_of, succeeded
+from nestrl.agents.tally import Tally
 from nestrl.errors import EnvironmentFault, TrainingDiverged
 from nestrl.tasks.union import Observations, UnionSpace
 
@@ -44,6 +45,7 @@ class TaskVecEnv(VecEnv):
         self._all_rows = np.arange(n)
         self._returns, self._lengths = np.zeros(n), np.zeros(n, np.int64)
         self._succeeded = np.zeros(n, bool)
+        self.tally = Tally(n)
         self._recent = np.zeros((max(1, RECENT // n), n, *union.observation_space.shape), np.float32)
         self._n_recent = 0  # rows of _recent written since the beginning; the ring starts over when it is full
         self._start_seed = 0
@@ -95,6 +97,7 @@ class TaskVecEnv(VecEnv):
         """Return arrays and numbers from which `load_state_dict` goes on, exactly where `resumes_exactly`."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
         state |= {name: getattr(self, name).copy() for name in _ARRAYS}
+        state["tally"] = list(self.tally)
         state["_recent"] = self._recent[: self._n_recent].copy()
         state["simulations"] = self.environment.get_state() if self.resumes_exactly else None
         return state
@@ -105,6 +108,7 @@ class TaskVecEnv(VecEnv):
             setattr(self, name, state[name])
         for name in _ARRAYS:
             getattr(self, name)[:] = state[name]
+        self.tally = Tally(*state["tally"])
         self._recent[: self._n_recent] = state["_recent"]
         if self.resumes_exactly:
             self.environment.set_state(state["simulations"])
@@ -150,6 +154,9 @@ class TaskVecEnv(VecEnv):
         endings[diverged] = self._recent[(self._n_recent - 1) % len(self._recent), rows[diverged]]
         self._require_finite(endings, np.zeros(len(rows)), rows)
         success = self._succeeded if self.success_threshold is None else self._returns >= self.success_threshold
+        returns = self._returns[rows]
+        sums = float(returns.sum()), float((returns**2).sum()), int(success[rows].sum())
+        self.tally = self.tally.plus(Tally(0, len(rows), *sums))
         for row, ending in zip(rows.tolist(), endings, strict=True):
             infos[row] = {
                 "episode": {"r": float(self._returns[row]), "l": int(self._lengths[row]), "t": 0.0},

@@ -166,17 +166,17 @@ class Nested(Taught):
         measured = super().measurements()
         weights = self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
         excess = max(0.0, measured["drift"] / self._options.drift_limit - 1) if self._old_tasks else 0.0
-        success = self._learner.recent_success
-        objectives = {} if math.isnan(success) else {"inner": success, "outer": success - excess}
+        success = self._consultation.context.success
         return (
             measured
-            | objectives
             | self._consultation.measurements()
             | {f"updates.{level}": float(count) for level, count in self._clock.updates.items()}
             | {
                 "weight": float(weights.mean()) if self._old_tasks else 0.0,
                 "active_share": self._dual_weights.active_share,
                 "commits": float(self._slow.commits),
+                "inner": success,
+                "outer": success - excess,
                 "restarts": float(self._restarts),
                 "memory_bytes": measured["memory_bytes"] + self._slow.n_bytes,
             }
@@ -221,7 +221,7 @@ class Nested(Taught):
     def _start_again_if_stuck(self) -> None:
         """Let a fresh learner take over where the return does not rise; it is held to nothing in this segment."""
         learner = self._learner
-        if self._restart.due(learner.progress, learner.recent_success, learner.recent_returns):
+        if self._restart.due(learner.progress, learner.tally):
             learner.renew_actor()
             self._clock.count("restart")
             self._old_tasks, self._restarted, self._restarts = [], True, self._restarts + 1
@@ -229,7 +229,7 @@ class Nested(Taught):
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""
         drift = float(self._drift.total.mean())
-        orders = self._consultation.ask(self._learner.progress, self._learner.recent_success, drift)
+        orders = self._consultation.ask(self._learner.progress, self._learner.tally, drift)
         self._clock.count("meta_controller")
         self._code.widen(orders.noise)
 

@@ -16,6 +16,7 @@ from torch.nn import Parameter
 from nestrl.agents.actor_output import ActorOutput
 from nestrl.agents.experience import Experience
 from nestrl.agents.policies import OwnPolicy
+from nestrl.agents.tally import Tally
 from nestrl.updates.regulated import Update
 
 Observations = NDArray[np.float32]
@@ -73,13 +74,8 @@ class Learner(Protocol):
         ...
 
     @property
-    def recent_success(self) -> float:
-        """Share of the last finished training episodes of this segment (at most 100) that succeeded; nan before any."""
-        ...
-
-    @property
-    def recent_returns(self) -> NDArray[np.float64]:
-        """Returns (m,) of the last finished training episodes of this segment, m at most 100."""
+    def tally(self) -> Tally:
+        """The training episodes of this segment that have finished."""
         ...
 
     def actor_groups(self) -> Mapping[str, list[Parameter]]:

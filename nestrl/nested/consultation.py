@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nestrl.agents.tally import Tally
 from nestrl.errors import BadConfig
 from nestrl.nested.meta_controller import ORDERS, Context, LearnedController, MetaController, Orders
 from nestrl.nested.meta_gradient import MetaGradient
 
-LOOK_BACK = 0.15
-"""Improvement is measured against this much of a segment ago: some two rollouts of a short segment."""
+ROUNDS = 1.0
+"""Recent success is that of the last round of episodes (one a simulation, or more), improvement since the one before."""
 IMPROVEMENT_SCALE = 3.0
 MEMORY_OF_AGREEMENT = 0.9
 """Of the running mean of the gradients' cosine, whose single readings scatter by .1 around means as large."""
@@ -37,11 +38,11 @@ class Consultation:
         self.paused = False
         self._known = 0
         self._agreement = 0.0
-        self._history: list[tuple[float, float]] = []
+        self._tallies: list[Tally] = []
 
     def start_segment(self, known: int) -> None:
         """A segment begins, with this many old tasks to keep."""
-        self._known, self._agreement, self._history = known, 0.0, []
+        self._known, self._agreement, self._tallies = known, 0.0, []
         self.paused = False
 
     def note_agreement(self, rl_gradient: Tensor, retention_gradient: Tensor) -> None:
@@ -50,13 +51,16 @@ class Consultation:
         cosine = float(rl_gradient @ retention_gradient / product) if product > 0 else 0.0
         self._agreement = MEMORY_OF_AGREEMENT * self._agreement + (1 - MEMORY_OF_AGREEMENT) * cosine
 
-    def ask(self, progress: float, success: float, drift: float) -> Orders:
-        """Return the orders for this moment: progress in 0..1, success in 0..1 or nan, mean drift in nats."""
+    def ask(self, progress: float, tally: Tally, drift: float) -> Orders:
+        """Return the orders for this moment: progress in 0..1, the segment's episodes so far, mean drift in nats."""
         if self.meta_gradient is not None:
             self._learn(self.meta_gradient.take())
-        success = 0.0 if math.isnan(success) else success
-        self._history.append((progress, success))
-        earlier = next(value for place, value in self._history if place >= progress - LOOK_BACK)
+        self._tallies.append(tally)
+        middle = self._a_round_before(tally)
+        success, earlier = (
+            _or_zero(tally.since(middle).success),
+            _or_zero(middle.since(self._a_round_before(middle)).success),
+        )
         over_limit = math.log10(max(drift, 1e-9) / self._drift_limit) if self._known else 0.0
         self.context = Context(
             progress,
@@ -68,6 +72,11 @@ class Consultation:
         )
         self.orders = self._controller.orders(self.context)
         return self.orders
+
+    def _a_round_before(self, tally: Tally) -> Tally:
+        """Return the latest tally that lacks a whole round of this one's episodes; the empty one if there is none."""
+        old = (one for one in reversed(self._tallies) if tally.since(one).rounds >= ROUNDS)
+        return next(old, Tally(tally.simulations))
 
     def measurements(self) -> dict[str, float]:
         """Return the present orders, and 1 for each that sits at its bound."""
@@ -86,7 +95,7 @@ class Consultation:
             "context": list(self.context),
             "known": self._known,
             "agreement": self._agreement,
-            "history": [list(entry) for entry in self._history],
+            "tallies": [list(tally) for tally in self._tallies],
             "paused": self.paused,
             "learned": learned,
         }
@@ -95,7 +104,7 @@ class Consultation:
         """Go on from a `state_dict`."""
         self.orders, self.context = Orders(*state["orders"]), Context(*state["context"])
         self._known, self._agreement, self.paused = state["known"], state["agreement"], state["paused"]
-        self._history = [(place, success) for place, success in state["history"]]
+        self._tallies = [Tally(*tally) for tally in state["tallies"]]
         if state["learned"] is not None and self.meta_gradient is not None:
             self._controller = LearnedController(state["learned"]["phi"].numpy())
             self.meta_gradient.load_state_dict(state["learned"]["traces"])
@@ -109,3 +118,7 @@ class Consultation:
             slopes = self._controller.derivative(self.context)
             per_order = [[gradient.get(name, 0.0)] for name in ORDERS]
             self._controller = LearnedController(self._controller.phi - self._learning_rate * slopes * per_order)
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if math.isnan(value) else value

@@ -28,9 +28,9 @@ class Context(NamedTuple):
     progress: float = 0.0
     """Share of the segment that is done, 0..1."""
     success: float = 0.0
-    """Share of recent training episodes that succeeded, 0..1."""
+    """Share of the last round of training episodes (one a simulation, or more) that succeeded, 0..1."""
     improvement: float = 0.0
-    """Recent success minus that of earlier in the segment, times 3."""
+    """That minus the share in the round before, times 3."""
     drift: float = 0.0
     """log of the mean drift of the old tasks over its limit, in units of log 10, cut off at -1 and 1."""
     known: float = 0.0

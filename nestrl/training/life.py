@@ -29,7 +29,7 @@ from nestrl.training.writing import Log
 from nestrl.updates.regulated import RegulatedAdam
 
 SLICES = 50  # a segment is learned in this many slices: after each the run is logged and shown, and may be stopped
-FORMAT = 2  # of the checkpoints
+FORMAT = 3  # of the checkpoints
 
 
 class Life:

@@ -8,6 +8,7 @@ from torch import nn
 
 from nestrl.agents.actor_output import ActorOutput
 from nestrl.agents.experience import Experience
+from nestrl.agents.tally import Tally
 from nestrl.updates.regulated import RegulatedAdam
 
 FEATURES, TASKS, ACTIONS = 4, 3, 2
@@ -22,7 +23,8 @@ class FakeLearner:
         torch.manual_seed(0)
         self.discrete, self.off_policy = discrete, off_policy
         self.progress = 0.0  # of the segment, in 0..1
-        self.recent_success, self.recent_returns = float("nan"), np.zeros(0)
+        self.new_tally = lambda: Tally(1)
+        self.tally = self.new_tally()
         self.trials = []  # (task, episodes, charged) of each call of `trial`
         self.trunk = nn.Sequential(nn.Linear(FEATURES + TASKS, 32), nn.LayerNorm(32), nn.SiLU())
         self.head = nn.Linear(32, ACTIONS)
@@ -144,10 +146,12 @@ def live(method, learner, tasks, steps=300):
     learner.optimizer.attach(method.regulate)
     losses = []
     for segment, task in enumerate(tasks):
+        learner.tally = learner.new_tally()
         method.begin(segment, task)
         for step in range(steps):
             learner.progress = step / steps
             loss = learner.step(task)
+            learner.tally = learner.tally.plus(Tally(0, 1, -loss, loss**2, 0))
         losses.append(loss)
         method.end(segment, task, learner.observations(task, 1000).numpy().astype(np.float32))
     return losses

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from nestrl.agents.tally import Tally
 from nestrl.nested.consultation import Consultation
 from nestrl.nested.meta_controller import Context, find_controller
 from nestrl.nested.meta_gradient import MetaGradient, effects
@@ -60,7 +61,7 @@ def test_inside_a_life_an_order_goes_where_the_outer_objective_falls():
         consultation.meta_gradient.follow(
             {name: torch.zeros(2) for name in ("share", "depth")} | {"step": torch.tensor([-1.0, 0.0])}
         )
-        orders = consultation.ask(0.1, 0.5, 0.0)
+        orders = consultation.ask(0.1, Tally(2), 0.0)
     assert orders.step > 1.2
     assert orders.share == orders.code_step == 1.0
 
@@ -70,7 +71,7 @@ def test_a_gradient_that_is_not_finite_pauses_learning_until_the_next_segment():
     consultation.start_segment(known=0)
     consultation.meta_gradient.follow({"step": torch.ones(2)})
     consultation.meta_gradient.read(torch.tensor([math.nan, 0.0]), None, 0.0)
-    assert consultation.ask(0.1, 0.5, 0.0).step == 1.0
+    assert consultation.ask(0.1, Tally(2), 0.0).step == 1.0
     assert consultation.paused
     consultation.start_segment(known=1)
     assert not consultation.paused
@@ -80,10 +81,9 @@ def test_context_from_measurements():
     consultation = Consultation(find_controller("constant"), 0.03, learning_rate=0.0, n_parameters=2)
     consultation.start_segment(known=3)
     consultation.note_agreement(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0]))
-    consultation.ask(0.0, math.nan, 0.03)
-    consultation.ask(0.1, 0.2, 0.003)
-    consultation.ask(0.3, 0.5, 3.0)
-    assert consultation.context == pytest.approx(Context(0.3, 0.5, 0.0, 1.0, 0.5, 0.1))
-    consultation.ask(0.4, 0.6, 0.03)
-    assert consultation.context.improvement == pytest.approx(3 * (0.6 - 0.5))
-    assert consultation.context.drift == pytest.approx(0.0)
+    consultation.ask(0.0, Tally(2), 0.03)
+    consultation.ask(0.1, Tally(2, episodes=2, successes=0), 0.003)
+    consultation.ask(0.3, Tally(2, episodes=6, successes=3), 3.0)
+    assert consultation.context == pytest.approx(Context(0.3, 0.75, 3 * 0.75, 1.0, 0.5, 0.1))
+    consultation.ask(0.4, Tally(2, episodes=7, successes=4), 0.03)
+    assert consultation.context == pytest.approx(Context(0.4, 4 / 5, 3 * 4 / 5, 0.0, 0.5, 0.1))
