@@ -147,6 +147,16 @@ def forward_transfer(curves: SuccessCurves, references: ReferenceCurves, *, late
     return _mean_or_none(forward_transfer_by_skill(curves, references)[1 if later_only else 0 :])
 
 
+def learning_progress(curves: SuccessCurves) -> float:
+    """Return the mean over segments of the mean success on the segment's own task within it (AUC_i), in 0..1.
+
+    It grows with what a task starts from and with the speed of learning, and needs no reference curves.
+    """
+    _require_complete(curves)
+    areas = [_mean_height(curves.steps, curves.success[:, task], a, b) for task, a, b in curves.segments]
+    return float(np.mean(areas))
+
+
 def metrics(curves: SuccessCurves, references: ReferenceCurves | None = None) -> Metrics:
     """Return every metric of a finished life; raises BadConfig when the life is not finished."""
     transfer = forward_transfer_by_skill(curves, references or {})

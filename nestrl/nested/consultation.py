@@ -13,7 +13,7 @@ from nestrl.nested.meta_controller import ORDERS, Context, LearnedController, Me
 from nestrl.nested.meta_gradient import MetaGradient
 
 ROUNDS = 1.0
-"""Recent success is that of the last round of episodes (one a simulation, or more), improvement since the one before."""
+"""Recent success is that of the last round of episodes, one a simulation; improvement, since the round before."""
 IMPROVEMENT_SCALE = 3.0
 MEMORY_OF_AGREEMENT = 0.9
 """Of the running mean of the gradients' cosine, whose single readings scatter by .1 around means as large."""

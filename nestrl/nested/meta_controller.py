@@ -145,7 +145,7 @@ def save_controller(path: Path, phi: NDArray[np.float64], metadata: Mapping[str,
     """Write a learned controller as .safetensors, with what its rows and columns mean."""
     known = {"format": FORMAT, "orders": ",".join(ORDERS), "features": ",".join(FEATURES)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.numpy.save_file({"phi": np.ascontiguousarray(phi, np.float64)}, path, {**metadata, **known})
+    path.write_bytes(safetensors.numpy.save({"phi": np.ascontiguousarray(phi, np.float64)}, {**metadata, **known}))
 
 
 def load_controller(path: Path) -> LearnedController:

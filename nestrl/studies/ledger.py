@@ -8,16 +8,20 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, UnknownName
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.training.decode import decode
 from nestrl.training.writing import one_clear_error
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 FINISHED, FAILED = "finished", "failed"
+Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
@@ -86,21 +90,28 @@ def read_ledger(path: Path) -> list[Record]:
 
     Raises BadConfig for a line that is damaged, unless it is a torn last one.
     """
+    return list({record.cell: record for record in read_lines(path, Record)}.values())
+
+
+def read_lines(path: Path, kind: type[Line]) -> list[Line]:
+    """Return every line as a dataclass of this kind; none where there is no file.
+
+    Raises BadConfig for a line that is damaged, unless it is a torn last one.
+    """
     if not path.is_file():
         return []
-    latest: dict[str, Record] = {}
+    found: list[Line] = []
     *lines, _ = path.read_bytes().split(b"\n")  # behind the last newline: nothing, or a torn line
     for number, line in enumerate(lines, start=1):
         where = f"{path}, line {number}"
         try:
-            record = decode(Record, json.loads(line), where)
-        except ValueError as error:  # also UnicodeDecodeError and BadConfig
-            raise BadConfig(f"{where} is damaged ({error}); remove it, and the study records its run again.") from error
-        latest[record.cell] = record
-    return list(latest.values())
+            found.append(decode(kind, json.loads(line), where))
+        except (ValueError, UnknownName) as error:  # also UnicodeDecodeError and BadConfig
+            raise BadConfig(f"{where} is damaged ({error}); remove it, and its run is recorded again.") from error
+    return found
 
 
-def append(path: Path, record: Record) -> None:
+def append(path: Path, record: "DataclassInstance") -> None:
     """Add a line and bring it to the disk. By one process at a time. Raises NestrlError when the disk is full."""
     line = json.dumps(asdict(record), separators=(",", ":")) + "\n"
     with one_clear_error(path):

@@ -17,6 +17,7 @@ from nestrl.evaluation.retention import (
     forgetting_by_skill,
     forward_transfer,
     forward_transfer_by_skill,
+    learning_progress,
     metrics,
     retention_matrix,
     worst_point,
@@ -51,6 +52,11 @@ REFERENCES = {
     "reach": ([0, 50, 100], [0.0, 0.2, 0.4]),  # area .2
     "door": ([0, 50, 100], [0.0, 0.4, 0.8]),  # area .4
 }
+
+
+def test_learning_progress_is_the_area_under_the_curves_of_the_own_segments(life):
+    push, reach, door = (0 + 2 * 0.5 + 1) / 4, (0.2 + 2 * 0.8 + 1) / 4, (0.4 + 2 * 0.6 + 0.8) / 4
+    assert learning_progress(life) == pytest.approx((push + reach + door) / 3)
 
 
 def test_retention_matrix_is_the_success_at_the_boundaries(life):

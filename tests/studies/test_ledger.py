@@ -65,10 +65,11 @@ def test_torn_last_line_is_ignored_and_removed(kept: int, tmp_path: Path) -> Non
     assert path.read_bytes().count(b"\n") == 2
 
 
-def test_damage_elsewhere_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [b'{"cell": 3}\n', b'{"no_such_key": 3}\n', b"\xff\n"])
+def test_damage_elsewhere_is_refused(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "finished.jsonl"
     append(path, RECORD)
-    path.write_bytes(b'{"cell": 3}\n' + path.read_bytes())
+    path.write_bytes(line + path.read_bytes())
     with pytest.raises(BadConfig, match=r"finished.jsonl, line 1 is damaged"):
         read_ledger(path)
 

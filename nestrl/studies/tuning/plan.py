@@ -166,7 +166,7 @@ def read_tune_plan(path: Path) -> TunePlan:
     own = _decoded(document)
     entries = {label: _entry(document, label, entry or {}) for label, entry in own["methods"].items()}
     study = plan_of(_first_trials(document, entries, own["seeds"]))
-    _refuse_reported(document, study, own["reported"])
+    refuse_reported(document, study, own["reported"])
     searches = (_search(document, study, label, entry, own["trials"]) for label, entry in entries.items())
     return TunePlan(study, tuple(searches))
 
@@ -209,15 +209,16 @@ def _first_trials(document: Document, entries: Mapping[str, _Entry], seeds: tupl
     return study
 
 
-def _refuse_reported(document: Document, study: StudyPlan, reported: tuple[str, ...]) -> None:
+def refuse_reported(document: Document, study: StudyPlan, reported: tuple[str, ...]) -> None:
+    """Raise BadConfig if a sequence of the study is one whose results are reported, under whatever name."""
     for index, name in enumerate(reported):
         with document.at("reported", index):
             kept = find_sequence(name)
         for place, used in enumerate(map(find_sequence, study.sequences)):
             if used.name == kept.name or _worlds(used) == _worlds(kept):
                 raise BadConfig(
-                    f"{document.where('sequences', place)}: {used.name!r} is among the reported sequences; options "
-                    "that are tuned on it would make its results too good. Search on another one."
+                    f"{document.where('sequences', place)}: {used.name!r} is among the reported sequences; what "
+                    "is tuned or learned on it would make its results too good. Use another one."
                 )
 
 
