@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,10 @@ MEASURES = {
 
 NULL_METHOD = "reset-and-distill"
 """Learns every task in a fresh network, so that its true forward transfer is 0."""
+
+
+NULL_BAND = -0.05
+"""Forward transfer within this of 0 is what methods without any transfer measure."""
 
 
 class Bytes(int):
@@ -114,6 +118,49 @@ def task_table(comparison: Comparison) -> StudyTable:
     return StudyTable("tasks", f"Each task: {comparison.title}", head, tuple(rows))
 
 
+def pair_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each task and the one learned just before it, a column a method: forward transfer there.
+
+    Only what was first met is counted; joint training has no such pairs.
+    """
+    methods = [method for method in comparison.methods if not method.joint]
+    by_method = {method.label: transfer_by_pair(method) for method in methods}
+    pairs = dict.fromkeys(pair for found in by_method.values() for pair in found)
+    rows = tuple(
+        (task, before, *(by_method[method.label].get((task, before)) for method in methods))
+        for task, before in sorted(pairs)
+    )
+    title = f"Forward transfer of a task after another: {comparison.title}"
+    return StudyTable("pairs", title, ("task", "after", *by_method), rows, _hindered(by_method))
+
+
+def transfer_by_pair(method: MethodRuns) -> dict[tuple[str, str], Interval | None]:
+    """Return the forward transfer to a task by (task, task just before it): runs of all orders in which that is so."""
+    found: dict[tuple[str, str], list[tuple[float | None, int]]] = {}
+    for record, curves, row in zip(method.records, method.curves, method.by_run, strict=True):
+        transfer = dict(zip(row["skills"], row["forward_transfer_by_skill"], strict=True))
+        names = [curves.task_names[task] for task, _, _ in curves.segments]
+        for place in range(1, len(names)):
+            task, before = names[place], names[place - 1]
+            if task not in names[:place]:
+                found.setdefault((task, before), []).append((transfer.get(task), record.order))
+    return {pair: estimate(*zip(*values, strict=True)) for pair, values in found.items()}
+
+
+def _hindered(by_method: Mapping[str, Mapping[tuple[str, str], Interval | None]]) -> tuple[str, ...]:
+    """Return a sentence for each method that learns some task clearly slower than from scratch."""
+    sentences = []
+    for label, pairs in by_method.items():
+        slower = [
+            f"{task} after {before} ({transfer.estimate:.2f})"
+            for (task, before), transfer in pairs.items()
+            if transfer is not None and transfer.estimate < NULL_BAND
+        ]
+        if slower:
+            sentences.append(f"{label} is slower than from scratch (below {NULL_BAND}): {', '.join(slower)}.")
+    return tuple(sentences)
+
+
 def boundary_table(comparison: Comparison) -> StudyTable:
     """Return a row for each method, a column for each segment but the first: mean loss of the old skills in it."""
     note = "Success on the old tasks at the end of the segment before, minus that at the end of this one (mean)."
@@ -159,6 +206,7 @@ def study_tables(comparison: Comparison) -> list[StudyTable]:
     tables = [
         main_table,
         task_table,
+        pair_table,
         boundary_table,
         age_table,
         cost_table,

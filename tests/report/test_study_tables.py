@@ -19,6 +19,7 @@ from nestrl.report.study_tables import (
     cost_table,
     failed_table,
     main_table,
+    pair_table,
     shown,
     task_table,
 )
@@ -134,6 +135,21 @@ def test_task_boundary_and_age_tables(hand_made: Comparison) -> None:
     assert boundary_table(hand_made).rows[1][1] == lost
     assert age_table(hand_made).head == ("method", "1 later")
     assert age_table(hand_made).rows[1][1] == lost
+
+
+def test_pair_table_says_what_a_task_gains_from_the_one_before(hand_made: Comparison) -> None:
+    table = pair_table(hand_made)
+    assert table.head == ("task", "after", "finetune", "cloning")
+    assert [[shown(cell) for cell in row] for row in table.rows] == [
+        ["slalom", "reach", "-0.50 [-0.50, -0.50]", "-0.50 [-0.50, -0.50]"]
+    ]
+    assert table.notes[1] == "cloning is slower than from scratch (below -0.05): slalom after reach (-0.50)."
+
+
+def test_pairs_without_references_are_dashes(tmp_path: Path) -> None:
+    comparison = compare(tmp_path, [pair("cloning", seed, 8) for seed in range(5)], references=False)
+    assert pair_table(comparison).rows == (("slalom", "reach", None),)
+    assert pair_table(comparison).notes == ()
 
 
 def test_missing_references_are_dashes_and_a_command(tmp_path: Path) -> None:
