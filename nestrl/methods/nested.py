@@ -37,12 +37,16 @@ from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import put_values, values_of
 
 
+DEFAULT_LEVELS = ("task_code", "meta_controller", "dual_weights", "slow_policy")
+"""Those that paid or cost nothing in a paired comparison. A restart rescues mazes, but also stops slow starters."""
+
+
 @dataclass(frozen=True)
 class NestedOptions:
     """Options of the nested agent."""
 
-    levels: tuple[str, ...] = REMOVABLE
-    """Rungs that are in: task_code, meta_controller, dual_weights, restart, slow_policy."""
+    levels: tuple[str, ...] = DEFAULT_LEVELS
+    """Rungs that are in: task_code, meta_controller, dual_weights, slow_policy, and restart if it is asked for."""
     meta_controller: str = "constant"
     """Who gives the orders: "constant", "constant:share=1,step=1", "learned" (starts from the constants), or a
     .safetensors file made by `nestrl learn-controller`."""

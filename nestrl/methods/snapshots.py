@@ -1,7 +1,6 @@
 """A library of snapshots: every task's policy is stored whole when its segment ends."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,14 +10,12 @@ from numpy.typing import NDArray
 from nestrl.agents.policies import OwnPolicy
 from nestrl.errors import BadConfig
 from nestrl.methods.acting_as import ActingAs
+from nestrl.methods.halving import successive_halving
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
 from nestrl.updates.values import flattened, n_bytes, put_values, values_of
 
 SELECTORS = ("oracle", "bandit")
-
-Trial = Callable[[Sequence[int], int], NDArray[np.float64]]
-"""Called with k arms and a number of episodes; gives the returns (k, episodes)."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +114,3 @@ class Snapshots:
 
     def _acting(self, task: int) -> Policy:
         return ActingAs(self._stored[task], task, self._learner.n_tasks)
-
-
-def successive_halving(arms: Sequence[int], trial: Trial, episodes: int) -> int:
-    """Return the arm with the highest mean return, found with about `episodes` episodes an arm.
-
-    Each round spends an equal share of all episodes on the arms that are left (at least one on each), and drops the
-    worse half of them.
-    """
-    rounds = max(1, math.ceil(math.log2(len(arms))))
-    returns: dict[int, list[float]] = {arm: [] for arm in arms}
-    left = list(arms)
-    while len(left) > 1:
-        share = max(1, episodes * len(arms) // rounds // len(left))
-        for arm, new in zip(left, trial(left, share), strict=True):
-            returns[arm].extend(new)
-        left.sort(key=lambda arm: -float(np.mean(returns[arm])))
-        left = left[: math.ceil(len(left) / 2)]
-    return left[0]

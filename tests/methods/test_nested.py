@@ -103,7 +103,7 @@ def stuck(learner):
 @pytest.mark.learning
 def test_a_task_that_does_not_get_on_is_taken_over_by_a_fresh_learner_and_nothing_is_lost():
     learner = FakeLearner()
-    method = nested(consolidation=400, consult_every=4)(learner)
+    method = nested(consolidation=400, consult_every=4, levels=REMOVABLE)(learner)
     live(method, learner, [0], 200)
     rows = learner.observations(0, 1000)
     with torch.no_grad():
@@ -120,7 +120,7 @@ def test_a_task_that_does_not_get_on_is_taken_over_by_a_fresh_learner_and_nothin
 
 def test_the_first_task_and_one_that_comes_back_are_never_started_again():
     learner = FakeLearner()
-    method = nested(consult_every=4)(learner)
+    method = nested(consult_every=4, levels=REMOVABLE)(learner)
     stuck(learner)
     live(method, learner, [0, 0], 20)
     assert method.measurements()["restarts"] == 0
@@ -136,7 +136,7 @@ def test_the_first_task_and_one_that_comes_back_are_never_started_again():
     ids=["constant", "learned", "code"],
 )
 def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical(options):
-    assert resumes_exactly(nested(consult_every=4, **options), steps=10)
+    assert resumes_exactly(nested(consult_every=4, levels=REMOVABLE, **options), steps=10)
 
 
 @pytest.mark.parametrize(

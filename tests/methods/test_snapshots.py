@@ -4,7 +4,8 @@ import torch
 
 from nestrl.errors import BadConfig
 from nestrl.methods.acting_as import ActingAs
-from nestrl.methods.snapshots import Snapshots, SnapshotsOptions, successive_halving
+from nestrl.methods.halving import successive_halving
+from nestrl.methods.snapshots import Snapshots, SnapshotsOptions
 
 from .fake_learner import FakeLearner, live
 
