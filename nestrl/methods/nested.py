@@ -36,7 +36,6 @@ from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import put_values, values_of
 
-
 DEFAULT_LEVELS = ("task_code", "meta_controller", "dual_weights", "slow_policy")
 """Those that paid or cost nothing in a paired comparison. A restart rescues mazes, but also stops slow starters."""
 
