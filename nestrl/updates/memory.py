@@ -41,7 +41,12 @@ class TeacherMemory:
         return sum(field.nbytes for field in self._fields.values())
 
     def remember(self, task: int, observations: Tensor, teacher: ActorOutput, generator: torch.Generator) -> None:
-        """Replace what is remembered of a task by at most `capacity` of these rows (m > 0), drawn at random."""
+        """Replace what is remembered of a task by at most `capacity` of these rows (m), drawn at random.
+
+        Without rows (a segment that went into trials altogether) what was remembered stays.
+        """
+        if not len(observations):
+            return
         chosen = torch.randperm(len(observations), generator=generator)[: self._capacity].to(self._device)
         new = {name: field.detach()[chosen] for name, field in _fields(observations, teacher).items()}
         parts = {old: self._part(old) for old in self.tasks if old != task} | {task: new}

@@ -90,3 +90,12 @@ def test_goes_on_exactly_from_its_state():
 def test_a_task_without_teacher_cannot_be_sampled():
     with pytest.raises(KeyError):
         filled().sample(4, [7], generator())
+
+
+def test_without_rows_what_was_remembered_stays():
+    memory = filled()
+    before = memory.state_dict()
+    memory.remember(1, *rows(1, 0), generator())
+    memory.remember(5, *rows(5, 0), generator())
+    assert memory.tasks == (0, 1, 2)
+    assert memory.state_dict()["rows_of"] == before["rows_of"]
