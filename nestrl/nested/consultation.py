@@ -81,9 +81,11 @@ class Consultation:
     def measurements(self) -> dict[str, float]:
         """Return the present orders, and 1 for each that sits at its bound."""
         bounds = self._controller.saturated(self.context)
-        return {f"order.{name}": value for name, value in zip(ORDERS, self.orders, strict=True)} | {
-            f"saturated.{name}": float(name in bounds) for name in ORDERS
-        }
+        return (
+            {f"order.{name}": value for name, value in zip(ORDERS, self.orders, strict=True)}
+            | {f"saturated.{name}": float(name in bounds) for name in ORDERS}
+            | {"paused": float(self.paused)}
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return orders, context, running means, and what was learned."""
