@@ -144,11 +144,13 @@ def report(
 
     Args:
         runs: Folders of finished runs; or one folder of a study's results, which the report is written into.
-        picture: Runs: draw success over the life and the matrices into this file (.png, .svg or .pdf), too.
+        picture: Runs: draw success over the life and the matrices into this file (.png, .svg or .pdf), too; of a nested
+            agent, how its levels worked, beside it as levels.png.
         baseline: Study: the method that the others are compared with; by default cloning, else the first.
         allow_mixed: Study: runs made under different conditions are flagged, not refused.
         per_order: Study: draw the retention matrices of each order, too.
     """
+    from nestrl.report.level_strips import draw_levels
     from nestrl.report.pictures import draw_skills
     from nestrl.report.study_report import write_report
     from nestrl.report.tables import comparison_table, retention_table
@@ -165,7 +167,7 @@ def report(
     print(comparison_table(opened))
     if picture:
         draw_skills(opened, picture)
-        print(f"\nDrew {picture}")
+        print(f"\nDrew {', '.join(map(str, [picture, *draw_levels(opened, picture)]))}")
 
 
 @app.command(name="picture")

@@ -20,6 +20,7 @@ from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy
 from nestrl.agents.saved_state import copied, load_random_state, load_replay_state, random_state, replay_state
 from nestrl.agents.tally import Tally
+from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.tasks.union import UnionSpace
@@ -28,6 +29,7 @@ OPTIMIZER_OPTIONS = {"eps": 1e-5, "fused": True}
 """eps as stable-baselines3 has it for PPO; fused steps take a fifth of the time of ordinary ones."""
 
 
+Simulations = TaskVecEnv | JointVecEnv | UnlabelledVecEnv
 TryOut = Callable[[Sequence[Any], int, int, int], tuple[NDArray[np.float64], int]]
 """Called with k policies, task index, episodes and seed; gives the returns (k, episodes) and the steps of them all."""
 
@@ -190,11 +192,12 @@ class Agent:
         rollout = getattr(self.algorithm, "rollout_buffer", None)
         return None if rollout is None else experience_of(rollout)
 
-    def start_task(self, task_index: int, vec_env: TaskVecEnv | JointVecEnv, first: bool, steps: int = 1) -> None:
+    def start_task(self, task_index: int, vec_env: Simulations, first: bool, steps: int = 1) -> None:
         """Turn to a task: new simulations (seeded from the agent's seed), no momentum, no old experience, fresh critic.
 
-        `first` tells that nothing was learned before, `steps` how long the segment will be. Simulations of all tasks
-        at once (see JointVecEnv) go on with everything as it was. Raises BadConfig if `vec_env` does not fit the agent.
+        `first` tells that nothing was learned before, `steps` how long the segment will be. In simulations of all tasks
+        at once, or of nobody knows which (JointVecEnv, UnlabelledVecEnv), all goes on as it was. Raises BadConfig if
+        `vec_env` does not fit the agent.
         """
         joint = vec_env.task_index is None
         if vec_env.num_envs != self.config.n_envs or not (joint or vec_env.task_index == task_index):
@@ -206,10 +209,23 @@ class Agent:
         algorithm.set_env(vec_env, force_reset=True)
         vec_env.seed(_seed(self.seed, self._starts))
         self._starts += 1
-        self._segment_start, self._segment_steps, self._charged = algorithm.num_timesteps, steps, 0
+        if first or vec_env.tells_of_segments:
+            self._segment_start, self._segment_steps, self._charged = algorithm.num_timesteps, steps, 0
         algorithm.ep_info_buffer = algorithm.ep_success_buffer = None
         if first or not joint:
             self._leave_the_past(first)
+
+    def turn_to(self, task_index: int) -> None:
+        """Take what comes for another task from now on: as `start_task`, but in unlabelled simulations that go on.
+
+        The segment is expected to be as long as the one before.
+        """
+        algorithm, vec_env = self.algorithm, self.algorithm.env
+        vec_env.believe(task_index)
+        if algorithm._last_obs is not None:
+            vec_env.labelled(algorithm._last_obs)
+        self._segment_start, self._charged = algorithm.num_timesteps, 0
+        self._leave_the_past(first=False)
 
     def learn(self, steps: int) -> int:
         """Train for at least `steps` environment steps, in whole rollouts; return how many were taken.

@@ -29,6 +29,9 @@ class TaskVecEnv(VecEnv):
     for the one that it ended with.
     """
 
+    tells_of_segments = True
+    """Whether the learner is to know that a segment begins when it gets these simulations."""
+
     def __init__(
         self,
         environment: VectorEnv[Any, Any, Any],

@@ -20,6 +20,9 @@ OVERTIME = 0.5
 """By which share a segment may be longer than its reference: both end with a whole rollout, the segment after the steps
 of trials, too, and short segments have few rollouts. A reference stands still after its end."""
 
+TARGET_SUCCESS = 0.9
+"""Success at which a task counts as mastered in `steps_to_all`, unless said otherwise."""
+
 DEFINITIONS: dict[str, str] = {
     "average_performance": "Mean over skills of p_i(T): success on each task after the whole sequence.",
     "forgetting": "Mean over skills of p_i(end of own segment) - p_i(T); negative where success grew afterwards.",
@@ -30,6 +33,8 @@ DEFINITIONS: dict[str, str] = {
     "forward_transfer_later": "Forward transfer over all skills but the first, which has nothing to transfer from.",
     "worst_point": "Mean over skills learned before the last segment of the lowest p_i at any evaluation after the "
     "own segment (min-ACC; De Lange, van de Ven and Tuytelaars, 2023): far below p_i(T) means a stability gap.",
+    "steps_to_all": "Environment steps until all tasks stood at .9 (or the run's own target) together, at one "
+    "evaluation.",
 }
 
 
@@ -77,7 +82,8 @@ class SuccessCurves:
 class Metrics:
     """The metrics of one life (see DEFINITIONS), overall and for each skill in the order in which they were learned.
 
-    None stands where a metric does not exist: transfer without reference curves, or over skills that are not there.
+    None stands where a metric does not exist: transfer without reference curves, or over skills that are not there; and
+    where all tasks never stood at the target together.
     """
 
     average_performance: float
@@ -89,6 +95,7 @@ class Metrics:
     skills: tuple[str, ...]
     forgetting_by_skill: tuple[float, ...]
     forward_transfer_by_skill: tuple[float | None, ...]
+    steps_to_all: int | None
 
 
 def retention_matrix(curves: SuccessCurves) -> Floats:
@@ -157,8 +164,19 @@ def learning_progress(curves: SuccessCurves) -> float:
     return float(np.mean(areas))
 
 
-def metrics(curves: SuccessCurves, references: ReferenceCurves | None = None) -> Metrics:
-    """Return every metric of a finished life; raises BadConfig when the life is not finished."""
+def steps_to_all(curves: SuccessCurves, target: float = TARGET_SUCCESS) -> int | None:
+    """Return the steps at the first evaluation at which every task succeeded in `target` (0..1) or more, or None."""
+    together = curves.success.min(axis=1) >= target
+    return int(curves.steps[together.argmax()]) if together.any() else None
+
+
+def metrics(
+    curves: SuccessCurves, references: ReferenceCurves | None = None, target: float = TARGET_SUCCESS
+) -> Metrics:
+    """Return every metric of a finished life; raises BadConfig when the life is not finished.
+
+    target: success in 0..1 that steps_to_all waits for.
+    """
     transfer = forward_transfer_by_skill(curves, references or {})
     return Metrics(
         average_performance=average_performance(curves),
@@ -170,6 +188,7 @@ def metrics(curves: SuccessCurves, references: ReferenceCurves | None = None) ->
         skills=tuple(curves.task_names[curves.segments[segment][0]] for segment in _skills(curves)),
         forgetting_by_skill=forgetting_by_skill(curves),
         forward_transfer_by_skill=transfer,
+        steps_to_all=steps_to_all(curves, target),
     )
 
 

@@ -21,14 +21,17 @@ from nestrl.training.references import how_to_make
 FEWEST_SEEDS = 5  # below it a bootstrap interval is too narrow to be believed (Agarwal et al., 2021)
 TOLERANCE = 0.02  # whole rollouts, and whole episodes of trials, make lives end a little apart
 
+AS_NEEDED = "as needed"  # what adaptive segments take, each run its own
+
 MUST_AGREE: dict[str, Callable[[Record], Any]] = {
     "mujoco": lambda record: record.versions.get("mujoco"),
     "torch": lambda record: record.versions.get("torch"),
     "stable-baselines3": lambda record: record.versions.get("stable-baselines3"),
     "tasks": lambda record: sorted(record.tasks),
-    "environment steps": lambda record: record.environment_steps,
+    "segments": lambda record: record.segment_rule,
+    "environment steps": lambda record: record.environment_steps if _fixed(record) else AS_NEEDED,
     "network": lambda record: list(record.network),
-    "evaluations": lambda record: len(record.steps),
+    "evaluations": lambda record: len(record.steps) if _fixed(record) else AS_NEEDED,
     "evaluation episodes": lambda record: record.episodes,
 }
 """What runs of one table must have in common."""
@@ -57,12 +60,17 @@ class MethodRuns:
         """Whether it trains on all tasks at once, so that only its average performance means anything."""
         return self.card is not None and self.card.joint
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether segments ended as their tasks were learned, so that every run has its own number of them."""
+        return not _fixed(self.records[0])
+
     @cached_property
     def by_run(self) -> list[dict[str, Any]]:
         """The metrics of each run and its stability gap, by name."""
         rows: list[dict[str, Any]] = []
-        for curves in self.curves:
-            row = asdict(metrics(curves, _long_enough(self.references, curves)))
+        for record, curves in zip(self.records, self.curves, strict=True):
+            row = asdict(metrics(curves, _long_enough(self.references, curves), record.target_success))
             rows.append(row | {"stability_gap": stability_gap(curves)})
         return rows
 
@@ -99,6 +107,11 @@ class Comparison:
     warnings: tuple[str, ...]
 
     @property
+    def adaptive(self) -> bool:
+        """Whether segments ended as their tasks were learned (of all methods: such runs are mixed with no others)."""
+        return self.methods[0].adaptive
+
+    @property
     def title(self) -> str:
         """Regime and sequence."""
         return f"{self.regime}, {self.sequence}"
@@ -133,6 +146,7 @@ def _compare(
     here = [record for record in study.records if (record.regime, record.sequence) == place]
     finished = [record for record in here if record.finished]
     failed = tuple(record for record in here if not record.finished)
+    refuse_mixed_segments([(record.cell, record.segment_rule) for record in finished])
     mixed = mixed_runs(finished)
     if mixed and not allow_mixed:
         raise BadConfig(
@@ -193,6 +207,17 @@ def strata(orders: Sequence[int]) -> list[int]:
     return list(orders) if min(Counter(orders).values()) > 1 else [0] * len(orders)
 
 
+def refuse_mixed_segments(runs: Sequence[tuple[str, str]]) -> None:
+    """Raise BadConfig if runs, each a (name, rule of its segments), ended their segments by different rules.
+
+    No flag allows it: runs that took different numbers of steps on each task answer different questions.
+    """
+    first = {rule: name for name, rule in reversed(runs)}
+    if len(first) > 1:
+        found = ", ".join(f"{rule} ({name})" for rule, name in sorted(first.items()))
+        raise BadConfig(f"runs with segments that end by different rules are never put in one table: {found}.")
+
+
 def mixed_runs(records: Sequence[Record]) -> list[str]:
     """Return a sentence for each thing that runs of one table must have in common, and do not."""
     sentences = []
@@ -240,6 +265,10 @@ def _card(method_name: str) -> Card | None:
         return find_method(method_name).card
     except (UnknownName, BadConfig):
         return None
+
+
+def _fixed(record: Record) -> bool:
+    return record.segment_rule == "fixed"
 
 
 def _usual(values: Sequence[Any]) -> Any:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -18,7 +17,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from nestrl.evaluation.retention import Floats, SuccessCurves
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import Comparison, MethodRuns
-from nestrl.report.losses import in_order_met, loss_by_age, matrix_by_position
+from nestrl.report.losses import in_order_met, loss_by_age, matrix_by_position, mean_matrix
 from nestrl.report.pictures import BAND, LINE, draw_matrix, draw_strips
 from nestrl.report.study_tables import by_position
 
@@ -115,7 +114,7 @@ def ages(comparison: Comparison) -> StudyFigure:
 
 def matrix(method: MethodRuns) -> StudyFigure:
     """Return the retention matrix of a method by position in the order, the mean over runs."""
-    mean = np.mean([matrix_by_position(curves) for curves in method.curves], axis=0)
+    mean = mean_matrix([matrix_by_position(curves) for curves in method.curves])
     segments, tasks = mean.shape
     names = [str(number) for number in range(1, tasks + 1)]
     figure = _matrix_figure(mean, [f"after {number}" for number in range(1, segments + 1)], names, method.label)
@@ -126,10 +125,10 @@ def matrix(method: MethodRuns) -> StudyFigure:
 def matrix_of_order(method: MethodRuns, order: int) -> StudyFigure:
     """Return the retention matrix of a method in one order, with the names of the tasks."""
     curves = [curve for curve, record in zip(method.curves, method.records, strict=True) if record.order == order]
-    mean = np.mean([matrix_by_position(curve) for curve in curves], axis=0)
+    mean = mean_matrix([matrix_by_position(curve) for curve in curves])
     tasks = curves[0].task_names
     names = [tasks[task] for task in in_order_met(curves[0])]
-    after = [f"after {tasks[task]}" for task, _, _ in curves[0].segments]
+    after = [f"after {tasks[task]}" for task, _, _ in curves[0].segments[: len(mean)]]
     figure = _matrix_figure(mean, after, names, f"{method.label}, order {order}")
     caption = f"{method.label}: success on each task after each segment in order {order}, mean over {_runs(curves)}."
     return StudyFigure(f"retention-{method.label}-order-{order}", caption, figure)
@@ -139,6 +138,8 @@ def life(method: MethodRuns) -> StudyFigure:
     """Return success on each task over the whole life, in the order of the first run, shaded where it is trained."""
     order = method.records[0].order
     chosen = [place for place, record in enumerate(method.records) if record.order == order]
+    if method.adaptive:
+        chosen = chosen[:1]  # no other run has the same segments
     curves = [method.curves[place] for place in chosen]
     height = 0.42 * len(curves[0].task_names) + 0.75
     figure = _figure(NARROW, height)

@@ -1,6 +1,6 @@
 """When a skill is lost: at which boundary, how long after it was learned, and how deep in between."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,6 +16,16 @@ def in_order_met(curves: SuccessCurves) -> list[int]:
 def matrix_by_position(curves: SuccessCurves) -> Floats:
     """Return R (n_segments, n_tasks), columns in the order met: so runs of several orders can be averaged."""
     return retention_matrix(curves)[:, in_order_met(curves)]
+
+
+def mean_matrix(matrices: Sequence[Floats]) -> Floats:
+    """Return the mean of retention matrices (segments, tasks) over the segments that all lives have.
+
+    Lives with adaptive segments end differently: each has segments of its own behind the planned ones.
+    """
+    shortest = min(len(matrix) for matrix in matrices)
+    mean: Floats = np.mean([matrix[:shortest] for matrix in matrices], axis=0)
+    return mean
 
 
 def loss_at_boundaries(curves: SuccessCurves) -> Floats:

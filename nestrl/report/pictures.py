@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nestrl.evaluation.retention import Floats, SuccessCurves, retention_matrix
 from nestrl.evaluation.statistics import wilson_interval
+from nestrl.report.losses import mean_matrix
 from nestrl.report.tables import grouped
 from nestrl.training.result import Run
 from nestrl.training.writing import write_file
@@ -27,8 +28,9 @@ def draw_skills(runs: Sequence[Run], path: Path) -> None:
     """Write the picture of runs to `path` (.png, .svg or .pdf): a column for each sequence and method.
 
     Above, a strip a task: success over the steps of the life, shaded where the task itself is trained. The line is the
-    mean over runs and the band their range; of a single run the band is Wilson's 95 % interval of its episodes.
-    Below, the retention matrix, the mean over runs.
+    mean over runs and the band their range; of a single run the band is Wilson's 95 % interval of its episodes. Of runs
+    with adaptive segments the first alone is drawn, for each has its own. Below, the retention matrix, the mean over
+    runs.
     """
     groups = list(grouped(runs).items())
     strips = TEXT_HEIGHT + STRIP_HEIGHT * max(len(run.task_names) for run in runs)
@@ -39,7 +41,8 @@ def draw_skills(runs: Sequence[Run], path: Path) -> None:
     for column, ((sequence, method), members) in zip(columns, groups, strict=True):
         column.suptitle(f"{sequence}, {method} ({_how_many(members)})", fontsize=10)
         above, below = column.subfigures(2, 1, height_ratios=[strips, matrix])
-        draw_strips(above, [run.curves for run in members], members[0].config.evaluation_episodes)
+        alike = members[:1] if members[0].config.segments == "adaptive" else members
+        draw_strips(above, [run.curves for run in alike], members[0].config.evaluation_episodes)
         _draw_matrix(below, members)
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
@@ -84,9 +87,10 @@ def draw_matrix(axes: Any, matrix: Floats, rows: Sequence[str], columns: Sequenc
 
 def _draw_matrix(figure: Any, runs: Sequence[Run]) -> None:
     curves = runs[0].curves
-    matrix = np.mean([retention_matrix(run.curves) for run in runs], axis=0)
+    matrix = mean_matrix([retention_matrix(run.curves) for run in runs])
     axes = figure.subplots()
-    draw_matrix(axes, matrix, [f"after {curves.task_names[task]}" for task, _, _ in curves.segments], curves.task_names)
+    after = [f"after {curves.task_names[task]}" for task, _, _ in curves.segments[: len(matrix)]]
+    draw_matrix(axes, matrix, after, curves.task_names)
     axes.set_title("success on each task", fontsize=8)
 
 

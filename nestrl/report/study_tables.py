@@ -24,6 +24,8 @@ MEASURES = {
 }
 """The columns of the main table, by the name of the metric."""
 
+STEPS_TO_ALL = "steps to all (thousands)"
+
 NULL_METHOD = "reset-and-distill"
 """Learns every task in a fresh network, so that its true forward transfer is 0."""
 
@@ -88,7 +90,7 @@ def main_table(comparison: Comparison) -> StudyTable:
     """Return a row for each method: metrics, how it stands to the baseline, what it costs, what to beware of."""
     against = comparison.baseline.label
     head = (
-        *("method", "runs", *MEASURES.values()),
+        *("method", "runs", *MEASURES.values(), *([STEPS_TO_ALL] if comparison.adaptive else [])),
         *(f"performance minus {against}", f"P(better than {against})"),
         *("minutes", "minutes / finetune", "memory", "beware"),
     )
@@ -96,6 +98,7 @@ def main_table(comparison: Comparison) -> StudyTable:
         (
             *(method.label, len(method.records)),
             *(method.estimate(method.values(name)) for name in MEASURES),
+            *([_thousands_to_all(method)] if comparison.adaptive else []),
             *improvement(comparison.baseline, method),
             *(method.estimate(method.minutes), _relative_time(comparison, method)),
             *(Bytes(method.memory_bytes), ", ".join(method.flags)),
@@ -219,7 +222,10 @@ def by_position(method: MethodRuns, series: Callable[[SuccessCurves], Floats]) -
     """Return the interval at each position of a series (n,) that each run has; none for joint training."""
     if method.joint:
         return []
-    return [method.estimate(values) for values in np.array([series(curves) for curves in method.curves]).T]
+    rows = [series(curves) for curves in method.curves]
+    longest = max(map(len, rows))  # lives with adaptive segments differ in their number
+    padded = [np.pad(row, (0, longest - len(row)), constant_values=np.nan) for row in rows]
+    return [method.estimate(values) for values in np.array(padded).T]
 
 
 def _notes(comparison: Comparison) -> list[str]:
@@ -247,6 +253,12 @@ def _nulls(comparison: Comparison) -> list[str]:
             measured = "not measured" if transfer is None else f"measured {shown(transfer)}"
             lines.append(f"null: {method.label} starts every task afresh: true forward transfer 0, {measured}.")
     return lines or [f"null: no method here has a true forward transfer of 0; {NULL_METHOD} would have."]
+
+
+def _thousands_to_all(method: MethodRuns) -> Interval | None:
+    """Return the steps until all tasks stood at the target together; None where some run never came there."""
+    steps = method.values("steps_to_all")
+    return method.estimate([value and value / 1000 for value in steps])
 
 
 def _relative_time(comparison: Comparison, method: MethodRuns) -> Interval | None:

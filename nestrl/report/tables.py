@@ -9,8 +9,10 @@ from nestrl.evaluation.retention import DEFINITIONS, Metrics
 from nestrl.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
 from nestrl.methods import METHODS, find_method
 from nestrl.nested.levels import LEVELS
+from nestrl.report.comparison import refuse_mixed_segments
 from nestrl.training.result import Run
 
+STEPS_TO_ALL = "steps to all"
 TITLES = {
     "average_performance": "average performance",
     "forgetting": "forgetting",
@@ -68,6 +70,8 @@ def metrics_table(metrics: Metrics) -> str:
     """Return the metrics of one run, each with its definition."""
     rows = [[title, _number(getattr(metrics, name)), DEFINITIONS[name]] for name, title in TITLES.items()]
     width = max(len(title) for title in TITLES.values())
+    if metrics.steps_to_all is not None:
+        rows.append([STEPS_TO_ALL, f"{metrics.steps_to_all:,}", DEFINITIONS["steps_to_all"]])
     return "\n".join(f"{title:<{width}}  {value:>6}  {definition}" for title, value, definition in rows)
 
 
@@ -79,15 +83,19 @@ def success_table(success: Mapping[str, Interval]) -> str:
 def comparison_table(runs: Sequence[Run]) -> str:
     """Return one row a sequence and method: interquartile means over runs with 95 % bootstrap intervals.
 
-    One run has no interval. A metric that some run of a group does not have is a dash.
-    Raises BadConfig when a run is not finished.
+    One run has no interval. A metric that some run of a group does not have is a dash. Runs with adaptive segments have
+    one column more: the steps until all tasks stood at the target together.
+    Raises BadConfig when a run is not finished, or segments ended by different rules.
     """
+    refuse_mixed_segments([(str(run.path), run.config.segment_rule) for run in runs])
+    adaptive = any(run.config.segments == "adaptive" for run in runs)
     rows = []
     for (sequence, method), members in grouped(runs).items():
         values = [run.metrics for run in members]
         cells = [_estimate([getattr(value, name) for value in values]) for name in TITLES]
+        cells += [_estimate([value.steps_to_all for value in values], "{:,.0f}")] if adaptive else []
         rows.append([f"{sequence} {method}", str(len(members)), *cells])
-    return table(["sequence, method", "runs", *TITLES.values()], rows)
+    return table(["sequence, method", "runs", *TITLES.values(), *([STEPS_TO_ALL] if adaptive else [])], rows)
 
 
 def grouped(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
@@ -136,16 +144,19 @@ def _aligned(cells: Sequence[str], widths: Sequence[int], right: bool) -> list[s
 
 def _all_but_seed(run: Run) -> str:
     config = run.config
-    return repr((config.sequence, dict(config.method_options), config.agent, config.evaluations_per_segment))
+    options = dict(config.method_options)
+    return repr((config.sequence, options, config.agent, config.evaluations_per_segment, config.segment_rule))
 
 
-def _estimate(values: Sequence[float | None]) -> str:
+def _estimate(values: Sequence[float | None], form: str = "{:.2f}") -> str:
     numbers = [value for value in values if value is not None]
     if not numbers or len(numbers) < len(values):
         return "–"
     if len(numbers) == 1:
-        return _number(numbers[0])
-    return str(bootstrap_interval(np.array(numbers), interquartile_mean, np.random.default_rng(0)))
+        return form.format(numbers[0])
+    interval = bootstrap_interval(np.array(numbers), interquartile_mean, np.random.default_rng(0))
+    estimate, low, high = (form.format(value) for value in (interval.estimate, interval.low, interval.high))
+    return f"{estimate} [{low}, {high}]"
 
 
 def _number(value: float | None) -> str:

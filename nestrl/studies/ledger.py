@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from nestrl.errors import BadConfig, UnknownName
-from nestrl.evaluation.retention import SuccessCurves
+from nestrl.evaluation.retention import TARGET_SUCCESS, SuccessCurves
 from nestrl.training.decode import decode
 from nestrl.training.writing import one_clear_error
 
@@ -64,6 +64,10 @@ class Record:
     network: tuple[int, ...] = ()
     n_parameters: int = 0
     versions: Mapping[str, str | None] = field(default_factory=dict)
+    segment_rule: str = "fixed"
+    """How its segments ended, in words."""
+    target_success: float = TARGET_SUCCESS
+    """That of steps_to_all."""
 
     @property
     def finished(self) -> bool:

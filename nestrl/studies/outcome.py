@@ -45,6 +45,8 @@ def finished_record(cell: Cell, folder: Path) -> Record:
         network=config.agent.network,
         n_parameters=_n_parameters(folder),
         versions=run.versions_then(),
+        segment_rule=config.segment_rule,
+        target_success=config.target_success,
     )
 
 

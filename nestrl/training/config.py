@@ -11,13 +11,14 @@ from typing import Any
 
 from nestrl.agents.agent import AgentConfig
 from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.evaluation.retention import TARGET_SUCCESS
 from nestrl.methods import find_method
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.decode import decode
 
 AT_LEAST = {
     "seed": 0, "evaluations_per_segment": 1, "evaluation_episodes": 1, "checkpoint_every": 1, "final_episodes": 1,
-    "threads": 1,
+    "threads": 1, "patience": 1,
 }  # fmt: skip
 
 
@@ -33,8 +34,16 @@ class RunConfig:
     evaluation_episodes: episodes of each task at each of them.
     checkpoint_every: evaluations between checkpoints; the end of a segment always has one.
     final_episodes: episodes of each task when all is done, for the success rates with intervals.
+    boundaries: "given", or "detected": the learner is told neither task nor boundary, and notices by itself
+        (nestrl/training/unlabelled.py).
+    identity: of the task in testing, "told", "observed" (it is recognised from each observation) or "tried" (three
+        episodes with each known task decide).
     imports: modules that register environments, sequences or methods.
     threads: of torch; more than one seldom pays for networks this small.
+    segments: "fixed", as long as planned, or "adaptive": a learned task hands its remaining steps to those that lag
+        (nestrl/training/segments.py).
+    target_success: in 0..1, at which a task counts as learned there, and of the metric steps_to_all.
+    patience: windows of training episodes in a row that must reach it before an adaptive segment ends.
     """
 
     sequence: TaskSequence
@@ -46,19 +55,54 @@ class RunConfig:
     evaluation_episodes: int = 16
     checkpoint_every: int = 1
     final_episodes: int = 100
+    boundaries: str = "given"
+    identity: str = "told"
     imports: tuple[str, ...] = ()
     threads: int = 1
+    segments: str = "fixed"
+    target_success: float = TARGET_SUCCESS
+    patience: int = 2
 
     def __post_init__(self) -> None:
         for name, least in AT_LEAST.items():
             if getattr(self, name) < least:
                 raise BadConfig(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+        self._check_what_is_told()
+        if self.segments not in ("fixed", "adaptive"):
+            raise BadConfig(f"segments is {self.segments!r}; it must be 'fixed' or 'adaptive'.")
+        if not 0 < self.target_success <= 1:
+            raise BadConfig(f"target_success is {self.target_success}; it must be above 0 and at most 1.")
+        if self.segments == "adaptive" and self.sequence.revisits_are_new:
+            raise BadConfig(
+                f"adaptive segments bring tasks back, but in {self.sequence.name!r} each visit counts as a new task; "
+                "use fixed segments, or a sequence in which a task stays the same one."
+            )
+
+    def _check_what_is_told(self) -> None:
+        for name, known in (("boundaries", ("given", "detected")), ("identity", ("told", "observed", "tried"))):
+            if getattr(self, name) not in known:
+                raise BadConfig(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}.")
+        if self.boundaries == "detected" and self.identity == "told":
+            raise BadConfig(
+                "With boundaries detected nobody knows which task is which, so identity cannot be 'told'; "
+                "set it to 'observed' or 'tried'."
+            )
+        if self.boundaries == "detected" and self.segments == "adaptive":
+            raise BadConfig(
+                "Adaptive segments end by what is known of their task; with boundaries detected use fixed ones."
+            )
 
     @property
     def default_folder(self) -> Path:
         """runs/<sequence>-<method>-s<seed>, below the current folder."""
         method = "+".join(part.rpartition(":")[2] for part in self.method.split("+"))
         return Path("runs") / f"{self.sequence.name}-{method}-s{self.seed}"
+
+    @property
+    def segment_rule(self) -> str:
+        """How its segments end, in words; runs of different rules stand in no common table."""
+        adaptive = f"adaptive to {self.target_success:g}, patience {self.patience}"
+        return adaptive if self.segments == "adaptive" else "fixed"
 
     @property
     def trains_jointly(self) -> bool:

@@ -13,6 +13,9 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from nestrl.training.strips import SATURATED, History, strips
+
+QUIET = ("updates.", SATURATED)  # measurements that `nestrl levels` and the alarms tell of
 LINE_EVERY = 10.0  # seconds between plain lines, beside those of the evaluations
 
 
@@ -103,10 +106,14 @@ class Plain(Silent):
 
 
 class Panelled:
-    """A panel that is drawn anew in place: progress, speed, success of every task, what the method measures."""
+    """A panel that is drawn anew in place: progress, speed, success of every task, what the method measures.
+
+    Of a nested agent it shows each level over the steps of the run, as far as it has been shown here.
+    """
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, refresh_per_second=4)
+        self._history = History()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -127,8 +134,16 @@ class Panelled:
             style = "bold" if task == moment.task else ""
             bar = ProgressBar(total=1, completed=rate, width=30, complete_style="green", finished_style="green")
             tasks.add_row(f"[{style}]{task}[/]" if style else task, bar, f"{rate:.2f}")
-        measured = "  ".join(f"{name} {value:.3g}" for name, value in moment.measurements.items())
-        self._live.update(Panel(Group(head, tasks, measured), title=moment.title, width=80))
+        self._history.add(moment.steps, moment.segment, moment.measurements)
+        levels = Table.grid(padding=(0, 1))
+        for level, name, line, value in self._history.rows(moment.total_steps):
+            levels.add_row(level, name, f"[cyan]{line}[/]", value)
+        drawn = {strip.name for strip in strips(moment.measurements)}
+        others = {name: value for name, value in moment.measurements.items() if name not in drawn}
+        if drawn:  # the rest of what a nested agent measures would fill the screen
+            others = {name: value for name, value in others.items() if not name.startswith(QUIET)}
+        measured = "  ".join(f"{name} {value:.3g}" for name, value in others.items())
+        self._live.update(Panel(Group(head, tasks, levels, measured), title=moment.title, width=80))
 
     def say(self, text: str) -> None:
         """Print the text above the panel."""

@@ -43,6 +43,9 @@ def alone_from_scratch(config: RunConfig, task_name: str) -> RunConfig:
         sequence=TaskSequence(task_name, (task,), (segment,)),
         method="finetune",
         method_options={},
+        boundaries="given",
+        identity="told",
+        segments="fixed",  # a curve must reach to the end of the segment that it stands for
         evaluations_per_segment=EVALUATIONS,
         evaluation_episodes=EPISODES,
     )

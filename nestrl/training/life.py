@@ -10,20 +10,23 @@ from typing import Any, Self, cast
 import numpy as np
 import torch
 
-from nestrl.agents.agent import Agent
-from nestrl.agents.joint_vec_env import JointVecEnv
+from nestrl.agents.agent import Agent, Simulations
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import DamagedCheckpoint
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.methods import make_method
 from nestrl.tasks.sequence import Segment
+from nestrl.training.alarms import alarms
 from nestrl.training.checkpoint import load_newest, save
 from nestrl.training.config import RunConfig, import_modules
 from nestrl.training.display import Display, Moment
+from nestrl.training.recognised import Recognised
 from nestrl.training.result import Run, summary
 from nestrl.training.run_folder import RunFolder
+from nestrl.training.segments import segments_of
 from nestrl.training.stopping import StopRequest
 from nestrl.training.stopwatch import Stopwatch
+from nestrl.training.unlabelled import Unlabelled, common_rows, with_less_told
 from nestrl.training.worlds import FINAL_SEED, Worlds
 from nestrl.training.writing import Log
 from nestrl.updates.regulated import RegulatedAdam
@@ -41,12 +44,13 @@ class Life:
         if not resume:
             self.folder.require_free()
         import_modules(config.imports)
+        self._segments = segments_of(config)
         self.segment, self.segment_start, self.steps_here = 0, 0, 0
         self._ends: list[int] = []  # steps at the end of each finished segment
         self._evaluated_at: list[int] = []  # steps of each evaluation
         self._success: list[list[float]] = []  # of each task at each of them, in 0..1
         self._since_checkpoint = self._diverged = 0
-        self._environment: TaskVecEnv | JointVecEnv | None = None
+        self._environment: Simulations | None = None
         self._midway: dict[str, Any] | None = None  # a checkpoint within a segment, until the segment is entered
         self._stop, self._clock = StopRequest(), Stopwatch()
         with ExitStack() as opened:
@@ -55,9 +59,12 @@ class Life:
             opened.callback(self.worlds.close)
             opened.callback(self._close_environment)
             rows = self.worlds.normalizer_rows()
+            if config.boundaries == "detected":
+                rows = common_rows(rows, self.worlds.union.observation_sizes)
             self.agent = Agent(config.agent, self.worlds.union, rows, config.seed, optimizer_class=RegulatedAdam)
             self.agent.allow_trials(self.worlds.try_out)
-            self.method = make_method(config.method, config.method_options, self.agent, config.seed)
+            method = make_method(config.method, config.method_options, self.agent, config.seed)
+            self.method = with_less_told(config, method, self.agent, rows[1], self.worlds.try_out)
             cast(RegulatedAdam, self.agent.optimizer).attach(self.method.regulate)
             if not resume:
                 self.folder.create(config)
@@ -98,7 +105,7 @@ class Life:
     @property
     def next_evaluation(self) -> int:
         """Steps within the segment at which all tasks are to be evaluated next."""
-        planned, count = self.config.sequence.segments[self.segment].steps, self.config.evaluations_per_segment
+        planned, count = self._segments.known[self.segment].steps, self.config.evaluations_per_segment
         places = [round(planned * part / count) for part in range(1, count + 1)]
         return next(place for place in places if place > self.steps_here)
 
@@ -107,7 +114,7 @@ class Life:
         """Success so far; segments that are not finished stand at their planned steps."""
         sequence = self.config.sequence
         segments, start = [], 0
-        for index, segment in enumerate(sequence.segments):
+        for index, segment in enumerate(self._segments.known):
             end = self._ends[index] if index < len(self._ends) else start + segment.steps
             segments.append((sequence.task_index(segment.task), start, end))
             start = end
@@ -117,25 +124,32 @@ class Life:
 
     def segments_ahead(self) -> Iterator[tuple[int, Segment]]:
         """Yield (index, segment) of those not finished, entering each; the first may be one stopped midway."""
-        while self.segment_done or self.segment < len(self.config.sequence.segments):
+        while True:
             if self.segment_done:
                 self.segment_start, self.steps_here, self.segment = self.steps, 0, self.segment + 1
-            if self.segment == len(self.config.sequence.segments):
+                self._segments.start()
+            if self.segment == len(self._segments.known):
+                self._segments.extend(self.steps, self._success[-1])
+            if self.segment == len(self._segments.known):
                 return
-            yield self.segment, self.config.sequence.segments[self.segment]
+            yield self.segment, self._segments.known[self.segment]
 
-    def environment(self, task_index: int) -> TaskVecEnv | JointVecEnv:
+    def environment(self, task_index: int) -> Simulations:
         """Return new simulations to train in during the current segment; those of the last one are closed."""
         self._close_environment()
         self._diverged = 0
         n = self.config.agent.n_envs
         jointly = self.config.trains_jointly
-        self._environment = self.worlds.training_jointly(n) if jointly else self.worlds.training(task_index, n)
+        world = self.worlds.training_jointly(n) if jointly else self.worlds.training(task_index, n)
+        if isinstance(self.method, Unlabelled) and isinstance(world, TaskVecEnv):
+            self._environment = self.method.hidden(world)
+        else:
+            self._environment = world
         return self._environment
 
     def learn(self, until: int) -> bool:
         """Learn up to `until` steps of the segment, in whole rollouts; return whether the segment is done."""
-        segment = self.config.sequence.segments[self.segment]
+        segment = self._segments.known[self.segment]
         slice_steps = max(1, segment.steps // SLICES)
         while self.steps_here < until:
             if self._stop.made:
@@ -146,6 +160,7 @@ class Life:
             with self._clock.timing("training"):
                 self.steps_here += self.agent.learn(min(slice_steps, until - self.steps_here))
             self._say_what_diverged()
+            self._notice()
             self._log.write(
                 "training",
                 steps=self.steps,
@@ -155,9 +170,9 @@ class Life:
                 diverged=self._diverged,
             )
             self._show()
-        if self.steps_here >= segment.steps:
-            self._ends.append(self.steps)
-        return self.segment_done
+            if self._environment is not None and self._segments.ends_early(self._environment.tally):
+                return self._end_segment()
+        return self._end_segment() if self.steps_here >= segment.steps else False
 
     def evaluate(self) -> None:
         """Measure every task on its fixed starts, without touching anything that training depends on."""
@@ -195,7 +210,7 @@ class Life:
         if not self._environment.resumes_exactly:
             self._log.write("episodes restarted", steps=self.steps)
             self.display.say(
-                f"{self.config.sequence.segments[self.segment].task} cannot give the state of its simulations: their "
+                f"{self._segments.known[self.segment].task} cannot give the state of its simulations: their "
                 "episodes start anew, so this run does not go on bit for bit."
             )
         self._midway = None
@@ -212,6 +227,16 @@ class Life:
         self._log.sync()
         return Run(self.folder.path)
 
+    def _end_segment(self) -> bool:
+        """Say what was amiss in the segment; it is done."""
+        lines = self.folder.log_lines("training")  # from the log: it knows what was before a stop, too
+        here = [line["method"] for line in lines if line["steps"] > self.segment_start]
+        before = lines[-len(here) - 1]["method"] if len(here) < len(lines) else None
+        for sentence in alarms(here, before):
+            self.display.say(sentence)
+        self._ends.append(self.steps)
+        return True
+
     def _save(self) -> None:
         with self._clock.timing("checkpoint"):
             environment = None if self.segment_done or self._environment is None else self._environment.state_dict()
@@ -221,6 +246,7 @@ class Life:
                 "segment_start": self.segment_start,
                 "steps_here": self.steps_here,
                 "ends": self._ends,
+                "segments": self._segments.state_dict(),
                 "evaluated_at": self._evaluated_at,
                 "success": self._success,
                 "environment": environment,
@@ -250,6 +276,7 @@ class Life:
         self.segment, self.steps_here = state["segment"], state["steps_here"]
         self.segment_start = state["segment_start"]
         self._ends, self._evaluated_at, self._success = state["ends"], state["evaluated_at"], state["success"]
+        self._segments.load_state_dict(state.get("segments", {}))  # older checkpoints know fixed ones only
         self._clock.add(state["seconds"])
         if state["environment"] is not None:
             self._midway = state
@@ -261,12 +288,19 @@ class Life:
         """Report simulations of this segment that the physics engine had to give up; they have started anew."""
         count = self._environment.diverged_count if self._environment else 0
         if count > self._diverged:
-            task = self.config.sequence.segments[self.segment].task
+            task = self._segments.known[self.segment].task
             self.display.say(f"{count - self._diverged} simulations of {task} diverged and were reset.")
         self._diverged = count
 
+    def _notice(self) -> None:
+        """Let a method that is not told everything see the slice; write down when it believes in another task."""
+        if not isinstance(self.method, Recognised) or self._environment is None:
+            return
+        if self.method.notice(self._environment):
+            self._log.write("boundary noticed", steps=self.steps, slot=self.method.present)
+
     def _show(self, *, evaluated: bool = False) -> None:
-        segments = self.config.sequence.segments
+        segments = self._segments.known
         elapsed = time.monotonic() - self._clock.began
         moment = Moment(
             title=f"{self.config.sequence.name}, {self.config.method}, seed {self.config.seed}",

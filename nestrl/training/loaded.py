@@ -15,6 +15,7 @@ from nestrl.methods import make_method
 from nestrl.methods.protocol import Observations, Policy
 from nestrl.training.checkpoint import load_newest
 from nestrl.training.run_folder import RunFolder
+from nestrl.training.unlabelled import with_less_told
 from nestrl.training.worlds import FINAL_SEED, Worlds
 from nestrl.updates.regulated import RegulatedAdam
 
@@ -33,7 +34,8 @@ class LoadedAgent:
         self._agent = Agent(self.config.agent, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
         self._agent.algorithm.policy.load_state_dict(weights)
         self._agent.allow_trials(self._try_out)
-        self._method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
+        method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
+        self._method = with_less_told(self.config, method, self._agent, rows[1], self._try_out)
         found = load_newest(folder.checkpoints)
         if found:
             self._method.load_state_dict(found.state["method"])

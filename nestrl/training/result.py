@@ -47,7 +47,7 @@ class Run:
 
         Forward transfer is None where reference curves are missing; `nestrl reference` makes them.
         """
-        return metrics(self.curves, find_references(self.config))
+        return metrics(self.curves, find_references(self.config), self.config.target_success)
 
     @property
     def final_success(self) -> dict[str, Interval]:
@@ -70,8 +70,10 @@ def summary(
     missing = missing_references(config, references)
     spent = sum(seconds.values())
     return {
-        "metrics": asdict(metrics(curves, references)),
+        "metrics": asdict(metrics(curves, references, config.target_success)),
         "definitions": DEFINITIONS,
+        "segments": config.segments,
+        "target_success": config.target_success,
         "missing_references": how_to_make(missing, folder) if missing else None,
         "tasks": curves.task_names,
         "retention": retention_matrix(curves).tolist(),

@@ -20,6 +20,7 @@ from nestrl.evaluation.retention import (
     learning_progress,
     metrics,
     retention_matrix,
+    steps_to_all,
     worst_point,
 )
 
@@ -70,6 +71,13 @@ def test_metrics_by_hand(life):
     assert forgetting(life) == pytest.approx(0.7 / 3)
     assert backward_transfer(life) == pytest.approx(-0.35)
     assert worst_point(life) == pytest.approx((0.1 + 0.7) / 2)
+
+
+def test_steps_to_all_is_the_first_evaluation_at_which_all_stand_together(life):
+    assert steps_to_all(life, 0.4) == metrics(life, target=0.4).steps_to_all == 200
+    assert steps_to_all(life, 0.6) == 300
+    assert steps_to_all(life, 0.7) is None  # each was there, but never all of them at once
+    assert metrics(life).steps_to_all is None
 
 
 def test_forward_transfer_by_hand(life):

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -42,6 +43,28 @@ def test_panel_says_everything() -> None:
         "[something] happened",
     ):
         assert part in shown
+
+
+LEVELS = {"order.share": 0.5, "saturated.share": 1.0, "updates.fast_policy": 7.0, "commits": 0.0, "drift": 0.0123}
+
+
+def test_panel_shows_the_levels_of_a_nested_agent() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with Panelled(console) as panel:
+        panel.show(replace(MOMENT, measurements=LEVELS))
+        panel.show(
+            replace(MOMENT, measurements=LEVELS | {"order.share": 2.0, "memory_bytes": 5.0}, steps=1200, segment=1)
+        )
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for part in ("meta_controller", "slow_policy", "boundaries", "▁", "█", "memory_bytes 5"):
+        assert part in shown
+    assert "saturated" not in shown and "updates" not in shown
+    assert max(len(line) for line in shown.splitlines() if "boundaries" in line) < 100
+
+
+def test_plain_lines_have_no_strips(capsys: pytest.CaptureFixture[str]) -> None:
+    Plain().show(replace(MOMENT, measurements=LEVELS))
+    assert capsys.readouterr().out.count("\n") == 1
 
 
 def test_no_terminal_no_panel() -> None:

@@ -1,0 +1,121 @@
+"""The simulations of a task, seen by a learner that is not told which task it is, nor that they are new."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+from nestrl.agents.tally import Tally
+from nestrl.agents.vec_env import Infos, TaskVecEnv
+from nestrl.tasks.union import Observations
+
+
+class UnlabelledVecEnv(VecEnv):
+    """Shows observations with the one-hot of a believed `slot`, and counts episodes since that belief began.
+
+    slot: what the learner believes to be in; `believe` changes it.
+    tally: the episodes so far, of simulations before these.
+    """
+
+    task_index = None
+    """Nobody says."""
+    tells_of_segments = False
+
+    def __init__(self, world: TaskVecEnv, slot: int, tally: Tally) -> None:
+        super().__init__(world.num_envs, world.observation_space, world.action_space)
+        self.world, self.slot = world, slot
+        self._earlier = tally._replace(simulations=0)  # of the same n simulations, to the learner
+        self._seen: list[Observations] = []
+
+    @property
+    def resumes_exactly(self) -> bool:
+        """Whether the simulations can save and restore their state."""
+        return self.world.resumes_exactly
+
+    @property
+    def diverged_count(self) -> int:
+        """How many simulations the physics engine had to give up."""
+        return self.world.diverged_count
+
+    @property
+    def tally(self) -> Tally:
+        """The finished episodes since the belief began."""
+        return self.world.tally.plus(self._earlier)
+
+    def believe(self, slot: int) -> None:
+        """Show observations as those of another slot, and count its episodes from zero."""
+        self.slot = slot
+        self._earlier = Tally(0).since(self.world.tally)
+
+    def labelled(self, observations: Observations) -> Observations:
+        """Write the slot's one-hot into observations (m, D + N), in place; return them."""
+        n_tasks = self.world.union.n_tasks
+        observations[:, -n_tasks:] = 0.0
+        observations[:, -n_tasks + self.slot] = 1.0
+        return observations
+
+    def take_seen(self) -> Observations:
+        """Return all observations (m, D + N) since the last call."""
+        nothing = np.zeros((0, *self.observation_space.shape), np.float32)  # type: ignore[misc]
+        seen, self._seen = np.concatenate([nothing, *self._seen]), []
+        return seen
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Give simulation i the seed `seed + i` at the next reset."""
+        return self.world.seed(seed)
+
+    def reset(self) -> Observations:
+        """Start an episode in every simulation; return (n, D + N)."""
+        return self._noted(self.world.reset())
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Take the union actions of the coming step."""
+        self.world.step_async(actions)
+
+    def step_wait(self) -> tuple[Observations, NDArray[np.float32], NDArray[np.bool_], Infos]:
+        """Advance all simulations; return observations (n, D + N), rewards (n,), dones (n,) and infos."""
+        observations, rewards, dones, infos = self.world.step_wait()
+        for info in infos:
+            if "terminal_observation" in info:
+                self.labelled(info["terminal_observation"][None])
+        return self._noted(observations), rewards, dones, infos
+
+    def recent_observations(self) -> Observations:
+        """Return the last union observations of these simulations, as those of the slot."""
+        return self.labelled(self.world.recent_observations())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that `load_state_dict` needs; between `take_seen` and the next step, only."""
+        return {"world": self.world.state_dict(), "slot": self.slot, "earlier": list(self._earlier)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.world.load_state_dict(state["world"])
+        self.slot, self._earlier = state["slot"], Tally(*state["earlier"])
+        self._seen = []
+
+    def close(self) -> None:
+        """Free the simulations."""
+        self.world.close()
+
+    def _noted(self, observations: Observations) -> Observations:
+        self._seen.append(self.labelled(observations).copy())
+        return observations
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return the attribute of the vector environment, once a simulation."""
+        return self.world.get_attr(attr_name, indices)
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set an attribute of the vector environment."""
+        self.world.set_attr(attr_name, value, indices)
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the vector environment once."""
+        return self.world.env_method(method_name, *method_args, **method_kwargs)
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        """Return False for every simulation."""
+        return self.world.env_is_wrapped(wrapper_class, indices)
