@@ -24,8 +24,8 @@ class UnlabelledVecEnv(VecEnv):
     tells_of_segments = False
 
     def __init__(self, world: TaskVecEnv, slot: int, tally: Tally) -> None:
+        self.world, self.slot = world, slot  # first: VecEnv asks for attributes when it is made
         super().__init__(world.num_envs, world.observation_space, world.action_space)
-        self.world, self.slot = world, slot
         self._earlier = tally._replace(simulations=0)  # of the same n simulations, to the learner
         self._seen: list[Observations] = []
 

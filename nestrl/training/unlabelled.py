@@ -118,8 +118,15 @@ class Unlabelled(Recognised):
         return changed
 
     def measurements(self) -> dict[str, float]:
-        """Return what the method measures, the believed slot and the evidence against it."""
-        return super().measurements() | {"slot": float(self.present), "evidence": self._detector.evidence}
+        """Return what the method measures, the believed slot, the evidence against it, and all bytes kept for that."""
+        measured = super().measurements()
+        places = [self._detector.place, *self._places.values()]
+        kept = measured["recognition_bytes"] + sum(place.reference.nbytes for place in places)
+        return measured | {
+            "slot": float(self.present),
+            "evidence": self._detector.evidence,
+            "recognition_bytes": float(kept),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return the method's state, the beliefs and what they rest on."""
