@@ -2,7 +2,7 @@
 
 import torch
 
-from nestrl.nested.change_detection import CONFIRMATIONS, KEPT, PATIENCE, SLICES_KEPT, ChangeDetector
+from nestrl.nested.change_detection import CONFIRMATIONS, KEPT, PATIENCE, SLICES_KEPT, THRESHOLD, ChangeDetector
 
 WIDTH = 6
 
@@ -22,8 +22,8 @@ def watched(slices: int, **how: float) -> ChangeDetector:
 
 
 def test_quiet_and_ringing_worlds_raise_no_alarm() -> None:
-    watched(60)
-    watched(60, ring=0.4)
+    assert watched(60).evidence == 0.0  # `watched` has asked at each slice that none is noticed
+    assert watched(60, ring=0.4).evidence < THRESHOLD
 
 
 def test_change_is_noticed_after_its_confirmations() -> None:
