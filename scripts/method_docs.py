@@ -54,7 +54,12 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-PAGES = {"docs/methods.md": page, "docs/levels.md": lambda: levels_table() + "\n"}
+def levels_page() -> str:
+    """Return the level table of the nested agent."""
+    return levels_table() + "\n"
+
+
+PAGES = {"docs/methods.md": page, "docs/levels.md": levels_page}
 """What makes each page."""
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from nestrl.training.strips import SATURATED, History, strips
 
 QUIET = ("updates.", SATURATED)  # measurements that `nestrl levels` and the alarms tell of
+ORDER = "order."  # five more numbers would double a plain line; the report draws them
 LINE_EVERY = 10.0  # seconds between plain lines, beside those of the evaluations
 
 
@@ -98,7 +99,8 @@ class Plain(Silent):
         )
         if moment.evaluated:
             line += "  success " + " ".join(f"{task} {rate:.2f}" for task, rate in moment.success.items())
-        print(line + "".join(f"  {name} {value:.3g}" for name, value in moment.measurements.items()), flush=True)
+        told = {name: value for name, value in moment.measurements.items() if not name.startswith((*QUIET, ORDER))}
+        print(line + "".join(f"  {name} {value:.3g}" for name, value in told.items()), flush=True)
 
     def say(self, text: str) -> None:
         """Print the text."""

@@ -69,3 +69,12 @@ def test_plain_lines_have_no_strips(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_terminal_no_panel() -> None:
     assert isinstance(display_for_here(), Plain)
+
+
+def test_a_plain_line_leaves_out_what_the_report_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = {"drift": 0.02, "order.share": 1.0, "updates.fast_policy": 80.0, "saturated.share": 0.0}
+    moment = Moment("life", 0, 1, "reach", 10, 100, 5.0, {"reach": 0.5}, measured, evaluated=True)
+    Plain().show(moment)
+    line = capsys.readouterr().out
+    assert "drift 0.02" in line
+    assert not any(word in line for word in ("order", "updates", "saturated"))
