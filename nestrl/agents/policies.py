@@ -1,6 +1,6 @@
 """Policies for stable-baselines3's PPO and SAC, made of the same parts, and the view of them that all others see."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,9 @@ from nestrl.tasks.union import Observations
 
 ACTOR_GAIN = 0.01
 """The actor's first answer is near zero everywhere: exploration starts from noise alone."""
+
+EXPLORATION = "log_std"
+"""The entry of a task's code that says how widely it explores, where there is a log_std a task."""
 
 ActorGroups = dict[str, list[Parameter]]
 
@@ -159,12 +162,12 @@ class ActorCriticPolicy(OnPolicy):
 
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the actor answer in task `target` as it would if that were task `source`."""
-        _copy_behaviour(self.actor_trunk, [self.actor_head], self.normalizer.width, source, target)
+        copy_code(self.code_of(source), self.code_of(target))
 
     def code_of(self, task: int) -> dict[str, Tensor]:
         """Return live views of the actor's numbers that only this task uses."""
         code = _code_of(self.actor_trunk, {"head": self.actor_head}, self.normalizer.width, task)
-        return code | {"log_std": self.log_std.data[task]} if isinstance(self.action_space, spaces.Box) else code
+        return code | {EXPLORATION: self.log_std.data[task]} if isinstance(self.action_space, spaces.Box) else code
 
 
 class SquashedActor(OffPolicyActor):
@@ -273,8 +276,7 @@ class SACPolicy(OffPolicy):
 
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the actor answer in task `target` as it would if that were task `source`."""
-        actor: Any = self.actor
-        _copy_behaviour(actor.latent_pi, [actor.mu, actor.log_std], actor.normalizer.width, source, target)
+        copy_code(self.code_of(source), self.code_of(target))
 
     def code_of(self, task: int) -> dict[str, Tensor]:
         """Return live views of the actor's numbers that only this task uses."""
@@ -290,14 +292,11 @@ def _groups(trunk: nn.Module, head: nn.Module, log_std: list[Parameter]) -> Acto
     return groups | {"log_std": log_std} if log_std else groups
 
 
-def _copy_behaviour(trunk: Trunk, heads: list[Heads], width: int, source: int, target: int) -> None:
-    """Copy what is a task's own in the network: the one-hot's input weights (after `width` features) and its heads."""
-    with torch.no_grad():
-        inputs = trunk[0][0].weight  # type: ignore[index]
-        inputs[:, width + target] = inputs[:, width + source]
-    for head in heads:
-        if len(head.heads) > 1:
-            head.heads[target].load_state_dict(head.heads[source].state_dict())
+def copy_code(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    """Give a task another one's code, in place; not its exploration noise, which has narrowed in learning that."""
+    for name, values in target.items():
+        if name != EXPLORATION:
+            values.copy_(source[name])
 
 
 def _code_of(trunk: Trunk, heads: dict[str, Heads], width: int, task: int) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from nestrl.agents.tally import Tally
 from nestrl.agents.vec_env import Infos, TaskVecEnv
-from nestrl.tasks.union import Observations
+from nestrl.tasks.union import Observations, label_as
 
 
 class UnlabelledVecEnv(VecEnv):
@@ -51,9 +51,7 @@ class UnlabelledVecEnv(VecEnv):
 
     def labelled(self, observations: Observations) -> Observations:
         """Write the slot's one-hot into observations (m, D + N), in place; return them."""
-        n_tasks = self.world.union.n_tasks
-        observations[:, -n_tasks:] = 0.0
-        observations[:, -n_tasks + self.slot] = 1.0
+        label_as(observations, self.world.union.n_tasks, self.slot)
         return observations
 
     def take_seen(self) -> Observations:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nestrl.agents.actor_output import ActorOutput
 from nestrl.methods.protocol import Observations, Policy
+from nestrl.tasks.union import label_as
 
 
 class ActingAs:
@@ -18,16 +19,11 @@ class ActingAs:
     def act(self, observations: Observations) -> NDArray[Any]:
         """Return one deterministic action a row: (n, A), or (n,) for Discrete."""
         relabelled = observations.copy()
-        self._relabel(relabelled)
+        label_as(relabelled, self._n_tasks, self._task)
         return self._policy.act(relabelled)
 
     def output(self, observations: Tensor) -> ActorOutput:
         """Return the action distribution's parameters for each row, with gradient."""
         relabelled = observations.clone()
-        self._relabel(relabelled)
+        label_as(relabelled, self._n_tasks, self._task)
         return self._policy.output(relabelled)
-
-    def _relabel(self, observations: Any) -> None:
-        """Put this task's one-hot in place of the true one, at the end of each row."""
-        observations[:, -self._n_tasks :] = 0.0
-        observations[:, -self._n_tasks + self._task] = 1.0

@@ -10,17 +10,11 @@ the two gradients are clipped apart.
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner
 from nestrl.methods.taught import Taught
 from nestrl.nested.dual_weights import DualWeights
 from nestrl.updates.regulated import Update
-
-GRADIENT_NORM = 0.5
-"""The retention gradient is clipped to the norm that PPO clips its own to, so neither can drown the other."""
 
 
 @dataclass(frozen=True)
@@ -70,28 +64,11 @@ class Cloning(Taught):
 
     def measurements(self) -> dict[str, float]:
         """Return the drift (nats) and weights of the old tasks at the last step, and how active the constraint was."""
-        weights = self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
-        return super().measurements() | {
-            "weight": float(weights.mean()) if self._old_tasks else 0.0,
-            "active_share": self._dual_weights.active_share,
-        }
-
-    def _retention_gradient(self) -> list[Tensor | None]:
-        """Return the clipped gradient of the weighted drift."""
-        weights, drift = self._weights_and_drift()
-        return clipped(torch.autograd.grad(weights @ drift, self._parameters, allow_unused=True), GRADIENT_NORM)
+        return super().measurements() | self._weights_measured()
 
 
 def _dual_weights(options: CloningOptions, n_tasks: int) -> DualWeights:
     """Return weights that ascend on the drift limit, or constant ones if the options ask for a constant."""
     if options.weight is None:
         return DualWeights(n_tasks, options.drift_limit)
-    constant = options.weight
-    return DualWeights(n_tasks, options.drift_limit, minimum=constant, maximum=constant, start=constant)
-
-
-def clipped(gradients: tuple[Tensor | None, ...], limit: float) -> list[Tensor | None]:
-    """Return the gradients scaled down together to a norm of at most `limit`; None stays for unused parameters."""
-    norm = torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
-    scale = torch.clamp(limit / (norm + 1e-6), max=1.0)
-    return [None if gradient is None else gradient * scale for gradient in gradients]
+    return DualWeights.constant(n_tasks, options.weight, options.drift_limit)

@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from nestrl.errors import BadConfig, UnknownName, nearest
-from nestrl.methods.cloning import GRADIENT_NORM, clipped
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.methods.taught import Taught
 from nestrl.nested.consultation import Consultation
@@ -167,16 +166,14 @@ class Nested(Taught):
     def measurements(self) -> dict[str, float]:
         """Return drift and weights, orders, updates of each level, commits, and the inner and the outer objective."""
         measured = super().measurements()
-        weights = self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
         excess = max(0.0, measured["drift"] / self._options.drift_limit - 1) if self._old_tasks else 0.0
         success = self._consultation.context.success
         return (
             measured
             | self._consultation.measurements()
             | {f"updates.{level}": float(count) for level, count in self._clock.updates.items()}
+            | self._weights_measured()
             | {
-                "weight": float(weights.mean()) if self._old_tasks else 0.0,
-                "active_share": self._dual_weights.active_share,
                 "commits": float(self._slow.commits),
                 "inner": success,
                 "outer": success - excess,
@@ -237,11 +234,10 @@ class Nested(Taught):
         self._code.widen(orders.noise)
 
     def _retention_gradient(self) -> list[Tensor | None]:
-        """Return the clipped gradient of the weighted drift."""
-        weights, drift = self._weights_and_drift()
+        """Return the clipped gradient of the weighted drift; the dual weights take a step by it."""
         if self._has("dual_weights"):
             self._clock.count("dual_weights")
-        return clipped(torch.autograd.grad(weights @ drift, self._parameters, allow_unused=True), GRADIENT_NORM)
+        return super()._retention_gradient()
 
     def _look_up(self, retention: list[Tensor | None] | None, consulted: bool) -> Tensor | None:
         """Send both gradients up where somebody reads them; return the retention gradient as one vector, if read."""
@@ -253,8 +249,7 @@ class Nested(Taught):
         if kept is not None:
             self._consultation.note_agreement(rl_gradient, kept)
         if learns is not None:
-            weights = self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
-            learns.read(rl_gradient, kept, float(weights.sum()))
+            learns.read(rl_gradient, kept, float(self._weights().sum()))
         return kept
 
     def _apply(self, update: Update, orders: Orders, kept: Tensor | None) -> None:
@@ -286,5 +281,4 @@ def _dual_weights(options: NestedOptions, n_tasks: int) -> DualWeights:
     """Return weights that ascend on the drift limit, or constant ones where that rung is out."""
     if "dual_weights" in options.levels:
         return DualWeights(n_tasks, options.drift_limit)
-    constant = options.weight
-    return DualWeights(n_tasks, options.drift_limit, minimum=constant, maximum=constant, start=constant)
+    return DualWeights.constant(n_tasks, options.weight, options.drift_limit)

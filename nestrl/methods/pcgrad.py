@@ -96,5 +96,5 @@ def _move(group: list[Parameter], moved: list[Tensor], gradients: dict[Parameter
 def _dual_weights(options: PCGradOptions, n_tasks: int) -> DualWeights:
     """Return weights that ascend on the drift limit, or equal ones if there is none."""
     if options.drift_limit is None:
-        return DualWeights(n_tasks, minimum=1.0, maximum=1.0)
+        return DualWeights.constant(n_tasks, 1.0)
     return DualWeights(n_tasks, options.drift_limit)

@@ -13,6 +13,9 @@ from nestrl.updates.memory import TeacherMemory
 from nestrl.updates.regulated import Update
 from nestrl.updates.values import flattened
 
+GRADIENT_NORM = 0.5
+"""The retention gradient is clipped to the norm that PPO clips its own to, so neither can drown the other."""
+
 
 class Taught(ABC):
     """Remembers what the policy did at the end of each task; a subclass holds it to that in `regulate`.
@@ -75,6 +78,22 @@ class Taught(ABC):
         self._old_tasks = list(state["old_tasks"])
         self._drift = Drift(*state["drift"])
 
+    def _weights_measured(self) -> dict[str, float]:
+        """Return the mean weight of the old tasks, and the share of steps with an active constraint."""
+        return {
+            "weight": float(self._weights().mean()) if self._old_tasks else 0.0,
+            "active_share": self._dual_weights.active_share,
+        }
+
+    def _weights(self) -> Tensor:
+        """Return the weights (k,) of the old tasks."""
+        return self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
+
+    def _retention_gradient(self) -> list[Tensor | None]:
+        """Return the clipped gradient of the weighted drift, one tensor a parameter; None for an unused one."""
+        weights, drift = self._weights_and_drift()
+        return _clipped(torch.autograd.grad(weights @ drift, self._parameters, allow_unused=True), GRADIENT_NORM)
+
     def _weights_and_drift(self) -> tuple[Tensor, Tensor]:
         """One actor-only pass over memory: returns the weights and the drift, with gradient, of each old task, (k,).
 
@@ -86,3 +105,10 @@ class Taught(ABC):
         self._dual_weights.update(batch.tasks, drift.total)
         self._drift = drift.detach()
         return weights, drift.total
+
+
+def _clipped(gradients: tuple[Tensor | None, ...], limit: float) -> list[Tensor | None]:
+    """Return the gradients scaled down together to a norm of at most `limit`; None stays for unused parameters."""
+    norm = torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
+    scale = torch.clamp(limit / (norm + 1e-6), max=1.0)
+    return [None if gradient is None else gradient * scale for gradient in gradients]

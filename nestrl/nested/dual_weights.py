@@ -13,7 +13,6 @@ class DualWeights:
     by  lambda_i <- clip(lambda_i exp(rate * clip((M_i - eps) / eps, -1, 1)), minimum, maximum)
 
     The relative excess is clipped, so that one bad batch changes a weight by no more than a factor exp(rate).
-    With minimum = maximum = start the weights are constant.
 
     drift_limit: eps, in nats. rate: a step of the ascent, relative. start: the weight of a task not seen before.
     """
@@ -31,6 +30,11 @@ class DualWeights:
         self._weights = torch.full((n_tasks,), start)
         self._steps = 0
         self._active_steps = 0
+
+    @classmethod
+    def constant(cls, n_tasks: int, weight: float, drift_limit: float = 0.03) -> "DualWeights":
+        """Return weights that stay as they are; the limit still says when a constraint is active."""
+        return cls(n_tasks, drift_limit, minimum=weight, maximum=weight, start=weight)
 
     def of(self, tasks: Tensor) -> Tensor:
         """Return the weights (k,) of the tasks with these indices (k,)."""

@@ -7,13 +7,13 @@ it can move as fast as it likes and nothing is forgotten.
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
+
+from nestrl.agents.policies import EXPLORATION, copy_code
 
 STARTS = ("fresh", "blend", "latest")
 """How the code of a new task starts: as it was initialised, as the mean of the known tasks', or as the latest one's."""
-EXPLORATION = "log_std"
-"""The entry that says how widely a task explores. A new task never takes it over: a known one's has narrowed."""
-
 Code = Mapping[str, Tensor]
 """Live views of one task's own numbers, by name; writing into one moves the network."""
 
@@ -30,9 +30,9 @@ class TaskCode:
         if start == "fresh" or not known:
             return
         sources = known if start == "blend" else known[-1:]
-        for name, view in self._code.items():
-            if name != EXPLORATION:
-                view.copy_(sum((code[name] for code in sources[1:]), start=sources[0][name].clone()) / len(sources))
+        zero = torch.zeros(())
+        means = {name: sum((code[name] for code in sources), start=zero) / len(sources) for name in self._code}
+        copy_code(means, self._code)
 
     def widen(self, noise: float) -> None:
         """Add to the log_std, where the policy has one a task."""

@@ -1,6 +1,5 @@
 """The picture of a nested agent's levels at work: one strip a level, all on the time axis of the run."""
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -18,7 +17,7 @@ from nestrl.report.pictures import LINE
 from nestrl.training.alarms import active_share_between
 from nestrl.training.result import Run
 from nestrl.training.strips import OBJECTIVES, ORDER, SATURATED, Strip, rises, strips
-from nestrl.training.writing import write_file
+from nestrl.training.writing import write_figure
 
 OUTER, AT_BOUND, EDGE = "#D55E00", "#E69F00", "#999999"  # Okabe and Ito (2008): told apart by colour-blind eyes
 WIDTH, STRIP, ABOVE, BELOW = 8.6, 0.62, 0.65, 0.5  # inches
@@ -42,9 +41,7 @@ def draw_levels(runs: Sequence[Run], picture: Path) -> list[Path]:
         if figure is not None:
             name = "levels" if len(runs) == 1 else f"levels-{run.path.name}"
             drawn.append(picture.with_name(name + (picture.suffix or ".png")))
-            content = io.BytesIO()
-            figure.savefig(content, format=drawn[-1].suffix.removeprefix("."), dpi=150)
-            write_file(drawn[-1], content.getvalue())
+            write_figure(drawn[-1], figure)
     return drawn
 
 

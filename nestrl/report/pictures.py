@@ -1,6 +1,5 @@
 """The picture of skills kept and lost: success of every task over a life, and the retention matrix below it."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from nestrl.evaluation.statistics import wilson_interval
 from nestrl.report.losses import mean_matrix
 from nestrl.report.tables import grouped
 from nestrl.training.result import Run
-from nestrl.training.writing import write_file
+from nestrl.training.writing import write_figure
 
 LINE, BAND, OWN_SEGMENT = "#0072B2", "#56B4E9", "#E69F00"  # Okabe and Ito (2008): told apart by colour-blind eyes
 MATRIX_COLOURS = "cividis"
@@ -44,9 +43,7 @@ def draw_skills(runs: Sequence[Run], path: Path) -> None:
         alike = members[:1] if members[0].config.segments == "adaptive" else members
         draw_strips(above, [run.curves for run in alike], members[0].config.evaluation_episodes)
         _draw_matrix(below, members)
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
-    write_file(path, content.getvalue())
+    write_figure(path, figure)
 
 
 def draw_strips(figure: Any, curves: Sequence[SuccessCurves], episodes: int) -> None:

@@ -26,6 +26,12 @@ Observations = NDArray[np.float32]
 """(n, D + N)."""
 
 
+def label_as(observations: Any, n_tasks: int, task_index: int) -> None:
+    """Let union observations (n, D + N), an array or a tensor, say that they come from this task: in place."""
+    observations[:, -n_tasks:] = 0.0
+    observations[:, -n_tasks + task_index] = 1.0
+
+
 class UnionSpace:
     """The shared space of N tasks. Raises BadConfig for a space that it cannot hold, and says which."""
 

@@ -1,6 +1,7 @@
 """Writing that survives a kill, a power cut and a full disk: the old content or the new, never a half."""
 
 import fcntl
+import io
 import json
 import math
 import os
@@ -26,6 +27,13 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
             part.unlink(missing_ok=True)  # gives the space back
             raise
         _sync_folder(path.parent)
+
+
+def write_figure(path: Path, figure: Any) -> None:
+    """Draw a matplotlib figure into a file of the kind that its name says, png without one."""
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
+    write_file(path, content.getvalue())
 
 
 def write_json(path: Path, content: object) -> None:

@@ -28,6 +28,16 @@ def drift_after_next_task(make_method, discrete=False, steps=100):
     return drift, first + second, method
 
 
+def keeps_and_learns(make_method, discrete):
+    """Assert that a drift limit of .03 holds where fine-tuning drifts, at hardly any loss; return drift and method."""
+    kept, losses, method = drift_after_next_task(make_method, discrete, steps=400)
+    lost, plain_losses, _ = drift_after_next_task(finetune, discrete, steps=400)
+    assert kept < 0.06
+    assert lost > 10 * kept
+    assert losses[1] < plain_losses[1] + 0.1
+    return kept, method
+
+
 def parameters_after(make_method, tasks=(0, 1), steps=20):
     """Live with the method and the same data whatever it draws; return all parameters."""
     learner = FakeLearner()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from nestrl.studies.lives.journal import Journal, candidate_fitness, measured_fitness, names
 from nestrl.studies.lives.plan import CONSTANTS, MEAN, LivesPlan
-from nestrl.training.writing import write_file
+from nestrl.training.writing import write_figure, write_file
 
 DOTS, LINE, RIVAL = "#BBBBBB", "#0072B2", "#D55E00"  # Okabe and Ito (2008): told apart by colour-blind eyes
 SIZE = (6.4, 5.2)  # inches
@@ -77,9 +77,7 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
 def write_picture(path: Path, rows: Sequence[Row]) -> None:
     """Draw the rows into a PNG file. Raises NestrlError when the disk is full."""
-    content = io.BytesIO()
-    _drawn(rows).savefig(content, format="png", dpi=150)
-    write_file(path, content.getvalue())
+    write_figure(path, _drawn(rows))
 
 
 def _drawn(rows: Sequence[Row]) -> Figure:
