@@ -51,7 +51,8 @@ def test_half_the_step_moves_half_as_far():
 @pytest.mark.learning
 @pytest.mark.parametrize("discrete", [False, True], ids=["Box", "Discrete"])
 def test_keeps_what_finetuning_loses_and_learns_the_next_task(discrete):
-    keeps_and_learns(nested(consolidation=400), discrete)
+    _, method = keeps_and_learns(nested(consolidation=400), discrete)
+    assert method.measurements()["updates.slow_policy"] == 2
 
 
 def test_counts_updates_as_the_level_table_says():
