@@ -5,8 +5,8 @@ A thin composition of nestrl.nested; the level table there says what each rung d
     ()                                     the base optimizer, bit for bit
     ("dual_weights",)                      policy cloning with a drift limit, bit for bit
     without dual_weights                   all tasks weigh `weight`
-    without slow_policy                    the fast policy is what is deployed, and no task is started again
-    without restart                        a task always goes on from what is known
+    without slow_policy                    the fast policy is what is deployed
+    without quiet_start                    a new task goes on from what is known, as loudly as it is known
     without meta_controller                its orders stay at their defaults, which change nothing
     without task_code                      a new task's code starts as initialised and moves as all other weights
 """
@@ -28,23 +28,20 @@ from nestrl.nested.dual_weights import DualWeights
 from nestrl.nested.levels import REMOVABLE, Clock
 from nestrl.nested.meta_controller import ConstantController, Orders, find_controller
 from nestrl.nested.meta_gradient import effects
-from nestrl.nested.restart import Restart
+from nestrl.nested.quiet_start import quieten
 from nestrl.nested.slow_policy import SlowPolicy
 from nestrl.nested.task_code import STARTS, TaskCode
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import put_values, values_of
 
-DEFAULT_LEVELS = ("task_code", "meta_controller", "dual_weights", "slow_policy")
-"""Those that paid or cost nothing in a paired comparison. A restart rescues mazes, but also stops slow starters."""
-
 
 @dataclass(frozen=True)
 class NestedOptions:
     """Options of the nested agent."""
 
-    levels: tuple[str, ...] = DEFAULT_LEVELS
-    """Rungs that are in: task_code, meta_controller, dual_weights, slow_policy, and restart if it is asked for."""
+    levels: tuple[str, ...] = REMOVABLE
+    """Rungs that are in."""
     meta_controller: str = "constant"
     """Who gives the orders: "constant", "constant:share=1,step=1", "learned" (starts from the constants), or a
     .safetensors file made by `nestrl learn-controller`."""
@@ -62,10 +59,8 @@ class NestedOptions:
     """Remembered observations in each gradient step, shared equally by the old tasks."""
     capacity: int = 4096
     """Remembered observations a task."""
-    restart_at: float = 0.35
-    """Share of a segment's steps after which a task that does not get on is given to a fresh learner."""
     consolidation: int = 500
-    """Gradient steps in which the slow policy takes in a task."""
+    """Gradient steps of each distillation: when a new task begins, and when the slow policy takes it in."""
 
     def __post_init__(self) -> None:
         given: object = self.levels
@@ -80,8 +75,6 @@ class NestedOptions:
         for name in ("weight", "meta_learning_rate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and at least 0.")
-        if not 0 < self.restart_at < 1:
-            raise BadConfig(f"nested's restart_at is {self.restart_at}; it must lie between 0 and 1.")
         if self.code_start not in STARTS:
             raise BadConfig(f"nested's code_start is {self.code_start!r}; it must be one of {', '.join(STARTS)}.")
         find_controller(self.meta_controller)
@@ -100,7 +93,7 @@ class Nested(Taught):
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, slow policy",
         paper="none (this package)",
         stores="4096 observations and outputs a task, and a second actor",
-        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary",
+        cost="one backward pass of the actor over 512 remembered observations a gradient step, 1000 at each boundary",
     )
 
     def __init__(self, options: NestedOptions, learner: Learner, seed: int) -> None:
@@ -112,7 +105,6 @@ class Nested(Taught):
         rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
         self._consultation = Consultation(controller, options.drift_limit, rate, n_parameters)
         self._slow = SlowPolicy(options.consolidation, options.drift_limit)
-        self._restart, self._restarted, self._restarts = Restart(options.restart_at), False, 0
         self._code = TaskCode({})
         self._current: int | None = None
         self._met: list[int] = []
@@ -125,8 +117,8 @@ class Nested(Taught):
         if self._has("task_code") and task_index not in self._met:
             self._code.start_from([self._learner.code_of(task) for task in self._met], self._options.code_start)
         self._consultation.start_segment(len(self._old_tasks))
-        self._restarted = False
-        self._restart.start_segment(allowed=self._may_restart and task_index not in self._met)
+        if self._has("quiet_start") and task_index not in self._met and self._old_tasks:
+            self._start_quietly(task_index)
 
     def regulate(self, update: Update) -> None:
         """Take orders if it is time, add the retention gradient, apply, and make the step as long as ordered."""
@@ -140,8 +132,6 @@ class Nested(Taught):
         if retention is not None:
             update.add_gradient(self._parameters, [part if part is None else orders.share * part for part in retention])
         self._apply(update, orders, kept)
-        if self._clock.steps % self._options.consult_every == 0:  # after an update: the next rollout is the fresh one's
-            self._start_again_if_stuck()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
@@ -151,10 +141,7 @@ class Nested(Taught):
             self._met.append(task_index)
         if self._has("slow_policy"):
             self._clock.count("slow_policy")
-            known = self._slow.values if self._restarted else None
-            candidate = self._learner.policy_with(known)
-            afar = known is not None
-            if self._slow.consolidate(candidate, self._memory, self._generator, from_afar=afar):
+            if self._slow.consolidate(self._learner.policy_with(), self._memory, self._generator):
                 put_values(self._slow.values or [], self._parameters)
 
     def policy_for(self, task_index: int) -> Policy:
@@ -177,7 +164,6 @@ class Nested(Taught):
                 "commits": float(self._slow.commits),
                 "inner": success,
                 "outer": success - excess,
-                "restarts": float(self._restarts),
                 "memory_bytes": measured["memory_bytes"] + self._slow.n_bytes,
             }
         )
@@ -188,9 +174,6 @@ class Nested(Taught):
             "clock": self._clock.state_dict(),
             "consultation": self._consultation.state_dict(),
             "slow": self._slow.state_dict(),
-            "restart": self._restart.state_dict(),
-            "restarted": self._restarted,
-            "restarts": self._restarts,
             "current": self._current,
             "met": list(self._met),
         }
@@ -201,8 +184,6 @@ class Nested(Taught):
         self._clock.load_state_dict(state["clock"])
         self._consultation.load_state_dict(state["consultation"])
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
-        self._restart.load_state_dict(state["restart"])
-        self._restarted, self._restarts = state["restarted"], state["restarts"]
         self._current, self._met = state["current"], list(state["met"])
 
     def _has(self, level: str) -> bool:
@@ -213,18 +194,15 @@ class Nested(Taught):
         """Whether there is anything that holds the fast policy: memory comes with dual weights or the slow policy."""
         return self._has("dual_weights") or self._has("slow_policy")
 
-    @property
-    def _may_restart(self) -> bool:
-        """Whether there is something that a fresh learner would be without, and a slow policy to bring it back."""
-        return self._has("restart") and self._has("slow_policy") and bool(self._old_tasks)
-
-    def _start_again_if_stuck(self) -> None:
-        """Let a fresh learner take over where the return does not rise; it is held to nothing in this segment."""
-        learner = self._learner
-        if self._restart.due(learner.progress, learner.tally):
-            learner.renew_actor()
-            self._clock.count("restart")
-            self._old_tasks, self._restarted, self._restarts = [], True, self._restarts + 1
+    def _start_quietly(self, task_index: int) -> None:
+        """Let what is known speak in a new task as loudly as ordered."""
+        if self._has("meta_controller"):
+            self._take_orders()
+        student, boldness = self._learner.policy_with(), self._consultation.orders.boldness
+        steps = self._options.consolidation
+        quieten(student, self._memory, task_index, self._learner.n_tasks, boldness, steps, self._generator)
+        put_values(values_of(student.parameters), self._parameters)
+        self._clock.count("quiet_start")
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""

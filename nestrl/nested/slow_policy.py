@@ -18,10 +18,9 @@ JUDGED = 2048
 class SlowPolicy:
     """Consolidates the fast policy's skills at each task's end.
 
-    A candidate starts from the fast policy, or from the slow one where a fresh learner took over, and is distilled from
-    the teachers of all tasks: it is held to their answers, never to its own earlier ones, so drift does not add up over
-    tasks. It is committed when on fresh memory batches every task's drift is within the limit, or not above what
-    it was before.
+    A candidate starts from the fast policy and is distilled from the teachers of all tasks: it is held to their
+    answers, never to its own earlier ones, so drift does not add up over tasks. It is committed when on fresh memory
+    batches every task's drift is within the limit, or not above what it was before.
 
     steps: gradient steps of a distillation. drift_limit: in nats.
     """
@@ -43,18 +42,14 @@ class SlowPolicy:
         """Size of the actor."""
         return 0 if self.policy is None else n_bytes(self.policy.parameters)
 
-    def consolidate(
-        self, candidate: OwnPolicy, memory: TeacherMemory, generator: torch.Generator, *, from_afar: bool = False
-    ) -> bool:
+    def consolidate(self, candidate: OwnPolicy, memory: TeacherMemory, generator: torch.Generator) -> bool:
         """Try to take in all tasks of the memory with a candidate that may be trained; tell whether it was committed.
 
-        Where there is but one task the candidate is taken as it is. One that starts `from_afar`, with a task that it
-        does not know at all, is trained four times as long.
+        Where there is but one task the candidate is taken as it is.
         """
         before = _drifts(candidate, memory, generator)
         if len(memory.tasks) > 1:
-            steps = 4 * self._steps if from_afar else self._steps
-            distill(candidate, memory, DistillationOptions(steps=steps), generator)
+            distill(candidate, memory, DistillationOptions(steps=self._steps), generator)
         after = _drifts(candidate, memory, generator)
         if bool((after > torch.clamp(before, min=self._drift_limit)).any()):
             return False

@@ -35,7 +35,6 @@ BEFORE_ORDERS = (Strip("fast_policy", "drift"),)
 AFTER_ORDERS = (
     Strip("dual_weights", "weight"),
     Strip("dual_weights", "active_share"),
-    Strip("restart", "restarts", counts=True),
     Strip("slow_policy", "commits", counts=True),
     Strip(OBJECTIVES, "inner"),
     Strip(OBJECTIVES, "outer"),

@@ -51,24 +51,6 @@ def test_is_not_committed_where_a_skill_would_become_worse():
     assert slow.tasks == ()
 
 
-@pytest.mark.learning
-def test_takes_in_what_a_fresh_learner_found():
-    learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
-    memory = memory_of(learner, [0], generator)
-    slow = SlowPolicy(200, drift_limit=0.03)
-    assert slow.consolidate(learner.policy_with(), memory, generator)
-    learner.renew_actor()
-    for _ in range(100):
-        learner.step(1)
-    rows = learner.observations(1, 500)
-    with torch.no_grad():
-        memory.remember(1, rows, learner.output(rows), generator)
-    assert drifts(slow.policy, memory, generator)[1] > 1.0
-    candidate = FakePolicy(learner, slow.policy.parameters)
-    assert slow.consolidate(candidate, memory, generator, from_afar=True)
-    assert drifts(slow.policy, memory, generator).max() < 0.1
-
-
 def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1], generator)

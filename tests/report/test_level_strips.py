@@ -30,7 +30,6 @@ def measured(steps: int) -> dict[str, float | None]:
         "active_share": 0.5 if second else 0.0,
         "weight": 0.5 * second,
         "commits": float(second),
-        "restarts": float(steps >= 15),
         "inner": steps / 20,
         "outer": steps / 20 - 0.3 * second,
     }
@@ -56,8 +55,7 @@ def strip(figure: Figure, label: str) -> Axes:
 def test_one_strip_for_each_measurement_on_one_time_axis(figure: Figure) -> None:
     labels = [[text.get_text() for text in axes.texts if text.get_text() not in ("a", "b")] for axes in figure.axes]
     assert [first for first, *_ in labels] == [
-        *("drift", "share", "noise", "weight", "active share"),
-        *("restarts", "commits", "inner and outer"),
+        *("drift", "share", "noise", "weight", "active share", "commits", "inner and outer"),
     ]
     assert {axes.get_xlim() for axes in figure.axes} == {(0, 20)}
 
@@ -80,7 +78,6 @@ def test_orders_show_their_values_and_bounds(figure: Figure) -> None:
 
 def test_events_and_shares_of_constraints(figure: Figure) -> None:
     assert list(strip(figure, "commits").lines[0].get_xdata()) == [10]  # at the boundary, not a line of the log later
-    assert list(strip(figure, "restarts").lines[0].get_xdata()) == [14]
     shares = strip(figure, "active share").lines[0].get_ydata()
     assert np.isnan(shares[:10]).all() and shares[10:] == pytest.approx(0.5)
 
