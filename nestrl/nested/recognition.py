@@ -1,12 +1,9 @@
 """Which known task an observation belongs to, told from the task's own features: what stands in for a label."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from nestrl.updates.memory import TeacherMemory
 
 SAMPLES = 4096
 """Observations of each task that it learns from, at most."""
@@ -38,11 +35,6 @@ class Recognizer:
         self._mean, self._spread = torch.zeros(n_features), torch.ones(n_features)
         self._network = _network(n_features, 1)
 
-    @property
-    def known(self) -> tuple[int, ...]:
-        """Indices of the tasks that it can tell apart, ascending; empty before the first fit."""
-        return self._known
-
     def fit(self, seen: Mapping[int, Tensor]) -> None:
         """Learn to tell tasks apart from union observations of each, (m, D) or wider, m > 0; all weigh the same."""
         self._known = tuple(sorted(seen))
@@ -58,11 +50,6 @@ class Recognizer:
         if len(self._known) > 1:
             self._learn(self._standardised(features), labels, generator)
 
-    def fit_from(self, memory: TeacherMemory) -> None:
-        """Learn to tell apart the tasks of a teacher memory, which is left as it is."""
-        generator = torch.Generator().manual_seed(self._seed)
-        self.fit({task: memory.sample(SAMPLES, [task], generator).observations for task in sorted(memory.tasks)})
-
     def tasks(self, observations: Tensor) -> Tensor:
         """Return the most likely task (n,) of each union observation (n, D) or wider; 0 where none is known."""
         if not self._known:
@@ -70,18 +57,6 @@ class Recognizer:
         with torch.no_grad():
             scores = self._network(self._standardised(observations[:, : self._n_features]))
         return torch.tensor(self._known)[scores.argmax(1)]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the tasks, the constants and the network's weights."""
-        weights = {name: values.clone() for name, values in self._network.state_dict().items()}
-        return {"known": list(self._known), "mean": self._mean, "spread": self._spread, "network": weights}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict`."""
-        self._known = tuple(state["known"])
-        self._mean, self._spread = state["mean"], state["spread"]
-        self._network = _network(self._n_features, max(1, len(self._known)))
-        self._network.load_state_dict(state["network"])
 
     def _drawn(self, observations: Tensor, generator: torch.Generator) -> Tensor:
         """Return SAMPLES rows of features, drawn with replacement: equally many of each task."""
