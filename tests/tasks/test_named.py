@@ -1,5 +1,7 @@
 """Named sequences: each can be made, and others can join them."""
 
+import re
+
 import pytest
 
 from nestrl.errors import BadConfig, UnknownName
@@ -11,7 +13,7 @@ from nestrl.tasks.sequence import Segment, Task, TaskSequence
 def test_every_named_sequence_is_whole(name: str) -> None:
     sequence = named.sequence(name)
     assert sequence.name == name
-    assert sequence.n_tasks == {"mixed-20": 10}.get(name, int(name.split("-")[1]))
+    assert sequence.n_tasks == {"mixed-20": 10, "cw20": 10}.get(name, int(re.findall(r"\d+", name)[0]))
     assert named.DESCRIPTIONS[name]
 
 
