@@ -46,8 +46,8 @@ def envpool_spec(env_id: str) -> EnvSpec:
         raise UnknownName(
             f"EnvPool has no task {task_id!r}; envpool.list_all_envs() has its {len(known)}.{nearest(task_id, known)}"
         )
-    kwargs = {"task_id": task_id}
-    return EnvSpec(env_id, entry_point=EnvPoolEnv, vector_entry_point=EnvPoolVectorEnv, kwargs=kwargs)
+    single, vector = f"{__name__}:EnvPoolEnv", f"{__name__}:EnvPoolVectorEnv"
+    return EnvSpec(env_id, entry_point=single, vector_entry_point=vector, kwargs={"task_id": task_id})
 
 
 class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
@@ -158,7 +158,7 @@ class EnvPoolEnv(gymnasium.Env[Any, Any]):
 
 
 def _envpool() -> Any:
-    """Return the package; UnknownName with what to install if it cannot be imported."""
+    """Return the package, imported; UnknownName with what to install if it cannot be imported."""
     try:
         return importlib.import_module("envpool")
     except ImportError as error:
@@ -199,7 +199,7 @@ def _unbounded(space: Any) -> Any:
     if isinstance(space, spaces.Dict):
         return spaces.Dict({key: _unbounded(part) for key, part in space.spaces.items()})
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-        return spaces.Box(-np.inf, np.inf, space.shape, space.dtype.type)  # type: ignore[arg-type]
+        return spaces.Box(-np.inf, np.inf, space.shape, space.dtype.type)
     return space
 
 

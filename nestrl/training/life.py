@@ -184,12 +184,13 @@ class Life:
             ]
         self._evaluated_at.append(self.steps)
         self._success.append([float(result.success.mean()) for result in episodes])
+        of_each = dict(zip(names, episodes, strict=True))
         self._log.write(
             "evaluation",
             steps=self.steps,
-            success=dict(zip(names, self._success[-1], strict=True)),
-            success_at_end={name: float(result.success_at_end.mean()) for name, result in zip(names, episodes, strict=True)},
-            returns={name: float(result.returns.mean()) for name, result in zip(names, episodes, strict=True)},
+            success={name: float(result.success.mean()) for name, result in of_each.items()},
+            success_at_end={name: float(result.success_at_end.mean()) for name, result in of_each.items()},
+            returns={name: float(result.returns.mean()) for name, result in of_each.items()},
         )
         self.folder.save_curves(self.curves)
         self._show(evaluated=True)

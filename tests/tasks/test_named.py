@@ -30,6 +30,17 @@ def test_mixed_20_meets_each_task_twice() -> None:
     assert tasks == list(named.MIXED) * 2
 
 
+def test_continual_world_is_ten_tasks_of_a_million_steps_and_twice_that() -> None:
+    cw10, cw20 = named.sequence("cw10"), named.sequence("cw20")
+    assert [task.env_id for task in cw10.tasks[:3]] == [
+        "envpool:MetaWorld/Hammer-v3",
+        "envpool:MetaWorld/PushWall-v3",
+        "envpool:MetaWorld/FaucetClose-v3",
+    ]
+    assert cw10.total_steps == 10_000_000 and not cw10.revisits_are_new
+    assert cw20.segments == cw10.segments * 2 and cw20.revisits_are_new
+
+
 def test_unknown_sequence_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="mixed-10"):
         named.sequence("mixd-10")
