@@ -11,6 +11,7 @@ import pytest
 import nestrl
 from nestrl import AgentConfig, Segment, Task, TaskSequence
 from nestrl.training.display import Moment, Silent
+from nestrl.training.references import reference_key
 
 pytest.importorskip("envpool", reason="the extra envpool is not installed")
 pytestmark = pytest.mark.learning
@@ -49,5 +50,6 @@ def test_it_goes_on_after_a_stop_and_measures_both_kinds_of_success(tmp_path: Pa
     assert first["success_at_end"].keys() == last["success_at_end"].keys() == {"faucet"}
     final = run.folder.summary()["final_success"]["faucet"]
     assert 0 <= final["successes_at_end"] <= final["successes"] <= final["episodes"] == 8
+    assert reference_key(run.config, "faucet")["versions"]["envpool"] == run.folder.versions_then()["envpool"]
     action, _ = nestrl.load(run.path).predict(np.zeros(39), task="faucet")
     assert action.shape == (4,)
