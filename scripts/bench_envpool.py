@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    load = os.getloadavg()[0]
+    tasks = {env_id: measured(env_id, arguments) for env_id in arguments.env_ids}
     result = {
         "command": "python scripts/bench_envpool.py",
         "versions": versions(),
-        "machine": {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]},
+        "machine": {"cores": os.cpu_count(), "load_before": load},
         "settings": {"n_envs": arguments.n_envs, "threads": arguments.threads, "steps": arguments.steps},
-        "tasks": {env_id: measured(env_id, arguments) for env_id in arguments.env_ids},
+        "tasks": tasks,
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")
-    print(as_table(result["tasks"]), f"\nwritten to {arguments.output}")
+    print(as_table(tasks), f"\nwritten to {arguments.output}")
 
 
 def measured(env_id: str, arguments: argparse.Namespace) -> Measured:
@@ -67,14 +70,14 @@ def measured(env_id: str, arguments: argparse.Namespace) -> Measured:
 def physics(environment: Any, steps: int) -> float:
     """Return steps/s under random actions, the restarts of episodes included."""
     n, space = environment.num_envs, environment.single_action_space
-    actions = np.random.default_rng(0).uniform(space.low, space.high, (n, *space.shape)).astype(space.dtype)
     rounds = max(1, steps // n)
+    actions = np.random.default_rng(0).uniform(space.low, space.high, (rounds, n, *space.shape)).astype(space.dtype)
 
     def play() -> None:
-        for _ in range(rounds):
-            environment.step(actions)
+        for action in actions:
+            environment.step(action)
 
-    return rounds * n / seconds_of(play)
+    return float(rounds * n) / seconds_of(play)
 
 
 def learning(environment: Any, steps: int) -> float:
@@ -89,7 +92,7 @@ def learning(environment: Any, steps: int) -> float:
     return agent.learn(steps) / (time.perf_counter() - began)
 
 
-def seconds_of(action: Any, **arguments: Any) -> float:
+def seconds_of(action: Callable[..., object], **arguments: Any) -> float:
     """Return how long a call takes, in s."""
     began = time.perf_counter()
     action(**arguments)

@@ -223,7 +223,13 @@ class Life:
         with self._clock.timing("final evaluation"):
             episodes = [self.worlds.examine(t, self.method.policy_for(t), n, FINAL_SEED) for t in range(len(names))]
         final = {name: counts(result) for name, result in zip(names, episodes, strict=True)}
-        self._log.write("report", steps=self.steps, final_success=final)
+        self._log.write(
+            "report",
+            steps=self.steps,
+            successes={name: count["successes"] for name, count in final.items()},
+            successes_at_end={name: count["successes_at_end"] for name, count in final.items()},
+            episodes=n,
+        )
         self.folder.save_policy(self.agent.algorithm.policy.state_dict(), self.worlds.union, self.config)
         self.folder.save_metrics(summary(self.config, self.folder.path, self.curves, final, self._clock.seconds))
         self._log.sync()
