@@ -11,7 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
-from nestrl.errors import EnvironmentFault, UnknownName, nearest
+from nestrl.agents.envpool_env import PREFIX, envpool_spec
+from nestrl.errors import EnvironmentFault, NestrlError, UnknownName, nearest
 from nestrl.tasks.sequence import Task
 
 
@@ -32,6 +33,8 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
             environment.close()
         same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
         return gymnasium.make_vec(spec, n, vectorization_mode="sync", vector_kwargs=same_step, **given)
+    except NestrlError:
+        raise
     except Exception as error:
         arguments = f" with {given}" if given else ""
         raise EnvironmentFault(
@@ -41,7 +44,12 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
 
 
 def find_spec(env_id: str) -> EnvSpec:
-    """Return what gymnasium has registered under an id; "package:Env-v0" imports the package first."""
+    """Return what gymnasium has registered under an id; "package:Env-v0" imports the package first.
+
+    "envpool:Env-v0" is a task of EnvPool, which registers nothing with gymnasium.
+    """
+    if env_id.startswith(PREFIX):
+        return envpool_spec(env_id)
     module, _, name = env_id.rpartition(":")
     if module:
         try:

@@ -66,9 +66,10 @@ def check_environment(env_id: str, env_kwargs: Mapping[str, Any] | None = None) 
     `env_id` may name its package as gymnasium does: "my_package:MyArm-v0". Raises UnknownName for an id that nobody
     registered and EnvironmentFault for one that cannot be made; a fault met later is a finding of level "error".
     """
+    spec = find_spec(env_id)
 
     def make() -> gym.Env[Any, Any]:
-        return gym.make(env_id, disable_env_checker=True, **(env_kwargs or {}))
+        return gym.make(spec, disable_env_checker=True, **(env_kwargs or {}))
 
     findings = [*_first_make(env_id, make)]
     findings += _guarded("gymnasium's checker", _gymnasium, make)
@@ -80,7 +81,6 @@ def check_environment(env_id: str, env_kwargs: Mapping[str, Any] | None = None) 
 
 def _first_make(env_id: str, make: Make) -> Iterator[Finding]:
     """Make it once; yield whether its spaces can be part of a sequence."""
-    find_spec(env_id)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -28,7 +28,9 @@ class Episodes:
     """What came of n episodes."""
 
     success: NDArray[np.bool_]
-    """(n,)."""
+    """(n,), at any step."""
+    success_at_end: NDArray[np.bool_]
+    """(n,), at the last step."""
     returns: NDArray[np.float64]
     """(n,), sum of rewards, undiscounted."""
     lengths: NDArray[np.int64]
@@ -47,7 +49,8 @@ def evaluate(
     """Return `episodes` episodes (default: one a simulation) of a task; episode i starts from `seed + i`.
 
     Only the first episode of each simulation after a reset counts, so that short episodes are not counted more often
-    than long ones; more episodes than simulations are played in rounds. Success as in Task.
+    than long ones; more episodes than simulations are played in rounds. Success as in Task; a threshold on the return
+    decides about both kinds.
 
     Raises EnvironmentFault if the environment raises, an episode does not end within 10,000 steps, or a reward is not
     finite.
@@ -58,17 +61,19 @@ def evaluate(
         _first_episodes(policy, environment, union, task_index, seed + start, min(n, episodes - start))
         for start in range(0, episodes, n)
     ]
-    success, returns, lengths = (np.concatenate(parts) for parts in zip(*rounds, strict=True))
-    return Episodes(success if success_threshold is None else returns >= success_threshold, returns, lengths)
+    success, at_end, returns, lengths = (np.concatenate(parts) for parts in zip(*rounds, strict=True))
+    if success_threshold is not None:
+        success = at_end = returns >= success_threshold
+    return Episodes(success, at_end, returns, lengths)
 
 
 def _first_episodes(
     policy: Actor, environment: Any, union: UnionSpace, task_index: int, seed: int, count: int
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]:
-    """Return success, return and length (count,) of the first episode of the first `count` simulations."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]:
+    """Return success at any step and at the last, return and length (count,) of `count` simulations' first episodes."""
     n = environment.num_envs
     running = np.arange(n) < count
-    success, returns, lengths = np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64)
+    success, at_end, returns, lengths = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64)
     observations, _ = asked(environment, "reset", seed=seed)
     can_rest = hasattr(environment, "active")
     for _ in range(LONGEST_EPISODE):
@@ -78,14 +83,15 @@ def _first_episodes(
         observations, rewards, terminated, truncated, infos = asked(environment, "step", union.act(task_index, actions))
         returns[running] += rewards[running]
         lengths += running
-        success |= succeeded(infos, n) & running
+        at_end[running] = succeeded(infos, n)[running]
+        success |= at_end
         running &= ~(terminated | truncated)
         if not running.any():
             break
     if can_rest:
         environment.active = np.ones(n, bool)
     _raise_if_unusable(environment, running, returns)
-    return success[:count], returns[:count], lengths[:count]
+    return success[:count], at_end[:count], returns[:count], lengths[:count]
 
 
 def _raise_if_unusable(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.tasks import continual_world
 from nestrl.tasks.files import read_sequence
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 
@@ -52,6 +53,7 @@ DESCRIPTIONS = {
     "mixed-10": "all ten rover tasks, driving and handling in turn",
     "mixed-20": "mixed-10 twice: every task comes back once",
     "drift-10": "ten reach and push tasks whose dynamics change from one to the next",
+    **continual_world.DESCRIPTIONS,
 }
 """One line for each named sequence."""
 
@@ -89,6 +91,7 @@ SEQUENCES: dict[str, Callable[[], TaskSequence]] = {
     "mixed-10": lambda: rover_sequence("mixed-10", MIXED),
     "mixed-20": lambda: rover_sequence("mixed-20", MIXED * 2),
     "drift-10": lambda: drift_sequence("drift-10", DRIFTS),
+    **continual_world.SEQUENCES,
 }
 """Makers of the named sequences."""
 

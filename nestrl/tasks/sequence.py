@@ -21,7 +21,7 @@ class Task:
 
     name: str
     env_id: str
-    """Any gymnasium id; "package:Env-v0" imports the package first."""
+    """Any gymnasium id; "package:Env-v0" imports the package first, "envpool:ID" is one of EnvPool's."""
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the environment; JSON values only, so that a run can be written down."""
     success_threshold: float | None = None

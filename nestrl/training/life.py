@@ -21,7 +21,7 @@ from nestrl.training.checkpoint import load_newest, save
 from nestrl.training.config import RunConfig, import_modules
 from nestrl.training.display import Display, Moment
 from nestrl.training.recognised import Recognised
-from nestrl.training.result import Run, summary
+from nestrl.training.result import Run, counts, summary
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.segments import segments_of
 from nestrl.training.stopping import StopRequest
@@ -184,11 +184,13 @@ class Life:
             ]
         self._evaluated_at.append(self.steps)
         self._success.append([float(result.success.mean()) for result in episodes])
+        of_each = dict(zip(names, episodes, strict=True))
         self._log.write(
             "evaluation",
             steps=self.steps,
-            success=dict(zip(names, self._success[-1], strict=True)),
-            returns={name: float(result.returns.mean()) for name, result in zip(names, episodes, strict=True)},
+            success={name: float(result.success.mean()) for name, result in of_each.items()},
+            success_at_end={name: float(result.success_at_end.mean()) for name, result in of_each.items()},
+            returns={name: float(result.returns.mean()) for name, result in of_each.items()},
         )
         self.folder.save_curves(self.curves)
         self._show(evaluated=True)
@@ -220,10 +222,16 @@ class Life:
         names, n = self.config.sequence.task_names, self.config.final_episodes
         with self._clock.timing("final evaluation"):
             episodes = [self.worlds.examine(t, self.method.policy_for(t), n, FINAL_SEED) for t in range(len(names))]
-        successes = {name: int(result.success.sum()) for name, result in zip(names, episodes, strict=True)}
-        self._log.write("report", steps=self.steps, successes=successes, episodes=n)
+        final = {name: counts(result) for name, result in zip(names, episodes, strict=True)}
+        self._log.write(
+            "report",
+            steps=self.steps,
+            successes={name: count["successes"] for name, count in final.items()},
+            successes_at_end={name: count["successes_at_end"] for name, count in final.items()},
+            episodes=n,
+        )
         self.folder.save_policy(self.agent.algorithm.policy.state_dict(), self.worlds.union, self.config)
-        self.folder.save_metrics(summary(self.config, self.folder.path, self.curves, successes, self._clock.seconds))
+        self.folder.save_metrics(summary(self.config, self.folder.path, self.curves, final, self._clock.seconds))
         self._log.sync()
         return Run(self.folder.path)
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nestrl.agents.agent import AgentConfig
+from nestrl.agents.envpool_env import PREFIX
 from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.tasks.sequence import TaskSequence
@@ -65,6 +66,7 @@ def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
     """Return what a curve must have been made with to fit `task_name` in this run, as JSON values."""
     task = config.sequence.tasks[config.sequence.task_index(task_name)]
     here = versions()
+    physics = "envpool" if task.env_id.startswith(PREFIX) else "mujoco"
     return {
         "environment": task.env_id,
         "arguments": dict(task.env_kwargs),
@@ -72,7 +74,7 @@ def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
         "success_threshold": task.success_threshold,
         "steps": reference_steps(config.sequence, task_name),
         "agent": _plain(config.agent),
-        "versions": {name: here[name] for name in ("mujoco", "torch", "stable-baselines3")},
+        "versions": {name: here.get(name) for name in (physics, "torch", "stable-baselines3")},
     }
 
 

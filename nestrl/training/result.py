@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nestrl.evaluation.retention import DEFINITIONS, Floats, Metrics, SuccessCurves, metrics, retention_matrix
+from nestrl.evaluation.rollouts import Episodes
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.training.config import RunConfig
 from nestrl.training.loaded import load
@@ -62,10 +63,23 @@ class Run:
         return load(self.path).evaluate(episodes)
 
 
+def counts(episodes: Episodes) -> dict[str, int]:
+    """Return how many of the episodes succeeded at any step, how many at their last one, and how many there are."""
+    return {
+        "successes": int(episodes.success.sum()),
+        "successes_at_end": int(episodes.success_at_end.sum()),
+        "episodes": len(episodes.success),
+    }
+
+
 def summary(
-    config: RunConfig, folder: Path, curves: SuccessCurves, successes: Mapping[str, int], seconds: Mapping[str, float]
+    config: RunConfig,
+    folder: Path,
+    curves: SuccessCurves,
+    final_success: Mapping[str, Mapping[str, int]],
+    seconds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the content of metrics.json: `successes` of config.final_episodes a task, `seconds` by activity."""
+    """Return the content of metrics.json: `final_success` as `counts` says of each task, `seconds` by activity."""
     references = find_references(config)
     missing = missing_references(config, references)
     spent = sum(seconds.values())
@@ -77,9 +91,7 @@ def summary(
         "missing_references": how_to_make(missing, folder) if missing else None,
         "tasks": curves.task_names,
         "retention": retention_matrix(curves).tolist(),
-        "final_success": {
-            task: {"successes": count, "episodes": config.final_episodes} for task, count in successes.items()
-        },
+        "final_success": final_success,
         "seconds": {activity: round(amount, 2) for activity, amount in seconds.items()},
         "share_of_evaluation": round(seconds["evaluation"] / spent, 4),
         "steps_per_second": round(int(curves.steps[-1]) / spent, 1),

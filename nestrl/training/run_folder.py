@@ -16,6 +16,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from nestrl.training.config import RunConfig, import_modules
 from nestrl.training.writing import one_clear_error, write_file, write_json
 
 PACKAGES = ("nestrl", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines3")
+PHYSICS_OF_EXTRAS = ("envpool",)  # named only where they are installed
 
 
 class RunFolder:
@@ -175,6 +177,9 @@ def versions() -> dict[str, str | None]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
+    for package in PHYSICS_OF_EXTRAS:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
     return found | {"git": _commit(Path(__file__).parents[2])}
 
 

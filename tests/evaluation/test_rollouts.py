@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -26,8 +27,10 @@ class Constant:
         return np.tile(self.action, (len(observations), 1))
 
 
-def played(env_id: str, n: int, action: Any = (0.02,), seed: int = 5, **options: Any) -> Episodes:
-    environment = make_environment(Task("any", env_id), n)
+def played(
+    env_id: str, n: int, action: Any = (0.02,), seed: int = 5, kwargs: dict[str, Any] | None = None, **options: Any
+) -> Episodes:
+    environment = make_environment(Task("any", env_id, kwargs or {}), n)
     union = UnionSpace([environment.single_observation_space], [environment.single_action_space])
     return evaluate(Constant(np.resize(action, union.action_space.shape)), environment, union, 0, seed, **options)
 
@@ -55,6 +58,35 @@ def test_threshold_decides_success() -> None:
     returns = played("Pendulum-v1", 4).returns
     middle = float(np.median(returns))
     np.testing.assert_array_equal(played("Pendulum-v1", 4, success_threshold=middle).success, returns >= middle)
+
+
+class SucceedsAt(gymnasium.Env[np.ndarray, np.ndarray]):
+    """Three steps long, solved at one of them only."""
+
+    observation_space = action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, step: int) -> None:
+        self.solved_at = step
+
+    def reset(self, **_: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return np.zeros(1, np.float32), 1.0, False, self.steps == 3, {"success": self.steps == self.solved_at}
+
+
+@pytest.mark.parametrize(("step", "any_step", "last"), [(2, True, False), (3, True, True), (4, False, False)])
+def test_success_at_any_step_and_at_the_last(
+    step: int, any_step: bool, last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = gymnasium.envs.registration.EnvSpec("SucceedsAt-v0", entry_point=SucceedsAt)
+    monkeypatch.setitem(gymnasium.registry, "SucceedsAt-v0", spec)
+    episodes = played("SucceedsAt-v0", 2, kwargs={"step": step})
+    assert (episodes.success == any_step).all() and (episodes.success_at_end == last).all()
+    by_return = played("SucceedsAt-v0", 2, kwargs={"step": step}, success_threshold=3.0)
+    assert by_return.success.all() and by_return.success_at_end.all()
 
 
 def test_no_global_random_number_is_drawn() -> None:

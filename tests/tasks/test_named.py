@@ -1,5 +1,7 @@
 """Named sequences: each can be made, and others can join them."""
 
+import re
+
 import pytest
 
 from nestrl.errors import BadConfig, UnknownName
@@ -11,7 +13,7 @@ from nestrl.tasks.sequence import Segment, Task, TaskSequence
 def test_every_named_sequence_is_whole(name: str) -> None:
     sequence = named.sequence(name)
     assert sequence.name == name
-    assert sequence.n_tasks == {"mixed-20": 10}.get(name, int(name.split("-")[1]))
+    assert sequence.n_tasks == {"mixed-20": 10, "cw20": 10}.get(name, int(re.findall(r"\d+", name)[0]))
     assert named.DESCRIPTIONS[name]
 
 
@@ -26,6 +28,17 @@ def test_ids_are_written_in_camel_case() -> None:
 def test_mixed_20_meets_each_task_twice() -> None:
     tasks = [segment.task for segment in named.sequence("mixed-20").segments]
     assert tasks == list(named.MIXED) * 2
+
+
+def test_continual_world_is_ten_tasks_of_a_million_steps_and_twice_that() -> None:
+    cw10, cw20 = named.sequence("cw10"), named.sequence("cw20")
+    assert [task.env_id for task in cw10.tasks[:3]] == [
+        "envpool:MetaWorld/Hammer-v3",
+        "envpool:MetaWorld/PushWall-v3",
+        "envpool:MetaWorld/FaucetClose-v3",
+    ]
+    assert cw10.total_steps == 10_000_000 and not cw10.revisits_are_new
+    assert cw20.segments == cw10.segments * 2 and cw20.revisits_are_new
 
 
 def test_unknown_sequence_names_the_nearest() -> None:

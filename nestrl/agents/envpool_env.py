@@ -1,0 +1,230 @@
+"""EnvPool's tasks (Meta-World, Fetch, PointMaze, dm_control, ...) as gymnasium environments, by "envpool:ITS_ID".
+
+EnvPool steps its simulations in C++. Three of its ways differ from gymnasium's, and are mended here: it restarts an
+episode in the step after its end, it takes seeds only when it is made, and its bounds of float observations are not to
+be relied on (dm_control's are said to begin at 2e-308). A Dict observation stays one; the union space puts its entries
+in the order of their sorted keys. It gives no state to save.
+"""
+
+import importlib
+import os
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from nestrl.errors import BadConfig, UnknownName, nearest
+
+PREFIX = "envpool:"
+
+CONTINUAL_WORLD = {"partially_observable": False, "max_episode_steps": 200}
+"""How Continual World sets Meta-World's tasks: the goal is observed, and an episode has 200 steps."""
+
+NOT_THE_TASKS = (
+    *("num_envs", "batch_size", "num_threads", "max_num_players", "thread_affinity_offset"),
+    *("base_path", "seed", "env_seed", "gym_reset_return_info", "reward_threshold"),
+)
+"""Arguments that all tasks have and none is to be given."""
+
+SEEDS = 2**31  # EnvPool keeps a seed in 32 bits with a sign
+
+
+def envpool_spec(env_id: str) -> EnvSpec:
+    """Return what gymnasium needs to make "envpool:ITS_ID"; nothing is registered.
+
+    Raises UnknownName if EnvPool is not installed or has no such task.
+    """
+    task_id = env_id.removeprefix(PREFIX)
+    known = _envpool().list_all_envs()
+    if task_id not in known:
+        raise UnknownName(
+            f"EnvPool has no task {task_id!r}; envpool.list_all_envs() has its {len(known)}.{nearest(task_id, known)}"
+        )
+    single, vector = f"{__name__}:EnvPoolEnv", f"{__name__}:EnvPoolVectorEnv"
+    return EnvSpec(env_id, entry_point=single, vector_entry_point=vector, kwargs={"task_id": task_id})
+
+
+class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
+    """n simulations of one EnvPool task, autoreset mode SAME_STEP.
+
+    `infos` holds what EnvPool tells (n,), of those that have just restarted about their new start. Where an episode has
+    ended, `final_obs` (n,) has the observation that it ended with, `final_info` what was told of it, and `_final_obs`
+    and `_final_info` (n,) say where. A time limit truncates.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium declares it so
+        "render_modes": [],
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(self, task_id: str, num_envs: int = 1, num_threads: int = 1, **options: Any) -> None:
+        """`options` are EnvPool's own; Meta-World's tasks are set as in Continual World unless they say otherwise.
+
+        No simulation is made before the first reset. Raises BadConfig for an argument that EnvPool does not take.
+        """
+        _check_threads(num_threads)
+        defaults = CONTINUAL_WORLD if task_id.startswith("MetaWorld/") else {}
+        options = {**defaults, **options}
+        spec = _pool_spec(task_id, options)
+        self._task_id, self._options = task_id, {**options, "num_envs": num_envs, "num_threads": num_threads}
+        self._pool: Any = None
+        self.num_envs = num_envs
+        self.single_observation_space = _unbounded(spec.observation_space)
+        self.single_action_space = spec.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(
+        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode everywhere; simulation i gets the seed `seed + i`, or goes on with its stream for None.
+
+        A seed makes all simulations anew, which takes tens of milliseconds each.
+        """
+        if seed is None and self._pool is None:
+            seed = int(np.random.default_rng().integers(SEEDS))
+        if seed is not None:
+            self._make(seed)
+        observations, info = self._simulations.reset()
+        return observations, _told(info)
+
+    def step(self, actions: NDArray[Any]) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """Advance every simulation; return observations, rewards (n,), terminated (n,), truncated (n,) and infos."""
+        observations, rewards, terminated, truncated, info = self._simulations.step(actions)
+        infos, ended = _told(info), terminated | truncated
+        if ended.any():
+            rows = np.flatnonzero(ended).astype(np.int32)
+            final = {"final_obs": _each(observations, rows, self.num_envs), "final_info": infos}
+            starts, start_info = self._simulations.reset(rows)
+            observations = _replaced(observations, rows, starts)
+            infos = _replaced(infos, rows, _told(start_info)) | final | {"_final_obs": ended, "_final_info": ended}
+        return observations, rewards, terminated, truncated, infos
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Free the simulations."""
+        if self._pool is not None:
+            self._pool.close()
+        self._pool = None
+
+    @property
+    def _simulations(self) -> Any:
+        if self._pool is None:
+            raise gymnasium.error.ResetNeeded("EnvPool's simulations are made by reset(); call it before step().")
+        return self._pool
+
+    def _make(self, seed: int | list[int]) -> None:
+        """Make all simulations with the given seeds, in place of those that there are."""
+        self.close_extras()
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+        seeds = [int(each) % SEEDS for each in seeds]
+        self._pool = _envpool().make_gymnasium(self._task_id, seed=seeds, **self._options)
+
+
+class EnvPoolEnv(gymnasium.Env[Any, Any]):
+    """One simulation of an EnvPool task as an ordinary environment: the same numbers as the first of a vector."""
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium declares it so
+
+    def __init__(self, task_id: str, **options: Any) -> None:
+        """Arguments as of EnvPoolVectorEnv."""
+        self._vector = EnvPoolVectorEnv(task_id, 1, **options)
+        self.observation_space = self._vector.single_observation_space
+        self.action_space = self._vector.single_action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode."""
+        super().reset(seed=seed)
+        observations, infos = self._vector.reset(seed=seed)
+        return _row(observations, 0), _row(infos, 0)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Advance the simulation."""
+        observations, rewards, terminated, truncated, infos = self._vector.step(np.asarray(action)[None])
+        if terminated[0] or truncated[0]:
+            observation, infos = infos["final_obs"][0], infos["final_info"]
+        else:
+            observation = _row(observations, 0)
+        return observation, float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _row(infos, 0)
+
+    def close(self) -> None:
+        """Free the simulation."""
+        self._vector.close()
+
+
+def _envpool() -> Any:
+    """Return the package, imported; UnknownName with what to install if it cannot be imported."""
+    try:
+        return importlib.import_module("envpool")
+    except ImportError as error:
+        raise UnknownName(
+            f"An id that begins with {PREFIX!r} asks for EnvPool, which cannot be imported: {error}. "
+            "pip install 'nestrl[envpool]' installs it where there is a wheel for it: on Linux for Python 3.11 to 3.14."
+        ) from error
+
+
+def _check_threads(num_threads: int) -> None:
+    """Raise BadConfig for less than one thread, which EnvPool would die of; warn of more threads than cores."""
+    if not isinstance(num_threads, int) or num_threads < 1:
+        raise BadConfig(f"num_threads is {num_threads!r}; it must be a whole number above 0.")
+    cores = len(os.sched_getaffinity(0))
+    if num_threads > cores:
+        warnings.warn(
+            f"num_threads is {num_threads}, but this process may use {cores} cores; more threads only wait.",
+            stacklevel=3,
+        )
+
+
+def _pool_spec(task_id: str, options: dict[str, Any]) -> Any:
+    """Return EnvPool's description of a task; BadConfig with all arguments and their defaults if one is wrong."""
+    envpool = _envpool()
+    try:
+        return envpool.make_spec(task_id, num_envs=1, batch_size=1, seed=0, **options)  # none of these is free
+    except (TypeError, ValueError, AssertionError) as error:
+        defaults = envpool.make_spec(task_id).config._asdict()
+        takes = ", ".join(f"{name}={value!r}" for name, value in defaults.items() if name not in NOT_THE_TASKS)
+        said = str(error).partition("\n")[0].rstrip(".:")
+        raise BadConfig(
+            f"EnvPool cannot make {task_id} with {options}: {said}. Its own arguments and their defaults: {takes}."
+        ) from error
+
+
+def _unbounded(space: Any) -> Any:
+    """Return a space of observations in which float numbers have no bounds."""
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict({key: _unbounded(part) for key, part in space.spaces.items()})
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        return spaces.Box(-np.inf, np.inf, space.shape, space.dtype.type)
+    return space
+
+
+def _told(info: dict[str, Any]) -> dict[str, Any]:
+    """Return EnvPool's info without its bookkeeping, whose rows are players and not simulations."""
+    return {key: value for key, value in info.items() if key not in ("env_id", "players")}
+
+
+def _row(values: Any, row: int) -> Any:
+    """Return one simulation's part of an array (n, ...) or of a dict of such."""
+    return {key: _row(part, row) for key, part in values.items()} if isinstance(values, dict) else values[row]
+
+
+def _each(values: Any, rows: NDArray[np.int32], n: int) -> NDArray[np.object_]:
+    """Return (n,) objects: in `rows` what these simulations observed, elsewhere None."""
+    each = np.full(n, None, object)
+    for row in rows:
+        each[row] = _row(values, row)
+    return each
+
+
+def _replaced(values: Any, rows: NDArray[np.int32], new: Any) -> Any:
+    """Return a copy of an array (n, ...), or of a dict of such, with `new` (m, ...) in `rows` (m,)."""
+    if isinstance(values, dict):
+        return {key: _replaced(part, rows, new[key]) for key, part in values.items()}
+    copy = values.copy()
+    copy[rows] = new
+    return copy

@@ -1,0 +1,55 @@
+"""Continual World's sequences, and sequences of Fetch and PointMaze: tasks that EnvPool simulates (an extra).
+
+The order of CW10 and CW20, their steps and their horizon: Wołczyk et al., Continual World: A Robotic Benchmark For
+Continual Reinforcement Learning, 2021, section 4. Differs from it in what docs/continual_world.md lists.
+"""
+
+from nestrl.tasks.sequence import Segment, Task, TaskSequence
+
+CW10 = (
+    *("hammer", "push-wall", "faucet-close", "push-back", "stick-pull"),
+    *("handle-press-side", "push", "shelf-place", "window-close", "peg-unplug-side"),
+)
+"""Meta-World's tasks in the order of CW10."""
+
+FETCH = {"reach": "FetchReachDense-v4", "push": "FetchPushDense-v4"}
+FETCH |= {"slide": "FetchSlideDense-v4", "pick_and_place": "FetchPickAndPlaceDense-v4"}
+"""Fetch's tasks from easy to hard, with a reward for every step's distance to the goal."""
+
+POINTMAZE = {"open": "PointMaze_OpenDense-v3", "u": "PointMaze_UMazeDense-v3"}
+POINTMAZE |= {"medium": "PointMaze_MediumDense-v3", "large": "PointMaze_LargeDense-v3"}
+"""The mazes from small to large, with a reward for every step's distance to the goal."""
+
+DESCRIPTIONS = {
+    "cw10": "Continual World: ten Meta-World tasks (needs the extra envpool)",
+    "cw20": "cw10 twice, each visit a task of its own (envpool)",
+    "fetch-4": "Fetch reaches, pushes, slides, picks and places (envpool)",
+    "pointmaze-4": "a ball in an open room, a U, a medium and a large maze (envpool)",
+}
+"""One line for each."""
+
+
+def meta_world_task(name: str) -> Task:
+    """Return the Meta-World v3 task of this name ("push-wall")."""
+    return Task(name, f"envpool:MetaWorld/{name.title().replace('-', '')}-v3")
+
+
+def continual_world(name: str, visits: int) -> TaskSequence:
+    """Return CW10's tasks, a million steps each, so many times over; each visit counts as a new task."""
+    segments = tuple(Segment(task, 1_000_000) for task in CW10 * visits)
+    return TaskSequence(name, tuple(map(meta_world_task, CW10)), segments, revisits_are_new=visits > 1)
+
+
+def envpool_sequence(name: str, ids: dict[str, str], steps: int) -> TaskSequence:
+    """Return a sequence of EnvPool's tasks, by their names here, of as many steps each."""
+    tasks = tuple(Task(task, f"envpool:{env_id}") for task, env_id in ids.items())
+    return TaskSequence(name, tasks, tuple(Segment(task, steps) for task in ids))
+
+
+SEQUENCES = {
+    "cw10": lambda: continual_world("cw10", visits=1),
+    "cw20": lambda: continual_world("cw20", visits=2),
+    "fetch-4": lambda: envpool_sequence("fetch-4", FETCH, 1_000_000),
+    "pointmaze-4": lambda: envpool_sequence("pointmaze-4", POINTMAZE, 500_000),
+}
+"""Makers of the sequences."""
