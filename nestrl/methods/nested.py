@@ -6,7 +6,7 @@ A thin composition of nestrl.nested; the level table there says what each rung d
     ("dual_weights",)                      policy cloning with a drift limit, bit for bit
     without dual_weights                   all tasks weigh `weight`
     without slow_policy                    the fast policy is what is deployed
-    without quiet_start                    a new task goes on from what is known, as loudly as it is known
+    without traps                          a task that stands still half-solved is left to itself
     without meta_controller                its orders stay at their defaults, which change nothing
     without task_code                      a new task's code starts as initialised and moves as all other weights
 """
@@ -28,9 +28,10 @@ from nestrl.nested.dual_weights import DualWeights
 from nestrl.nested.levels import REMOVABLE, Clock
 from nestrl.nested.meta_controller import ConstantController, Orders, find_controller
 from nestrl.nested.meta_gradient import effects
-from nestrl.nested.quiet_start import quieten
+from nestrl.nested.rounds import Rounds
 from nestrl.nested.slow_policy import SlowPolicy
 from nestrl.nested.task_code import STARTS, TaskCode
+from nestrl.nested.traps import Trap, quieten
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import put_values, values_of
@@ -60,7 +61,9 @@ class NestedOptions:
     capacity: int = 4096
     """Remembered observations a task."""
     consolidation: int = 500
-    """Gradient steps of each distillation: when a new task begins, and when the slow policy takes it in."""
+    """Gradient steps of each distillation: where the slow policy takes a task in, and where a trap is left."""
+    boldness: float = 0.0
+    """How boldly what is known goes on to speak in a task that stands still half-solved: 0 (noise alone) to 1."""
 
     def __post_init__(self) -> None:
         given: object = self.levels
@@ -75,6 +78,8 @@ class NestedOptions:
         for name in ("weight", "meta_learning_rate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and at least 0.")
+        if not 0 <= self.boldness <= 1:
+            raise BadConfig(f"nested's boldness is {self.boldness}; it must lie between 0 and 1.")
         if self.code_start not in STARTS:
             raise BadConfig(f"nested's code_start is {self.code_start!r}; it must be one of {', '.join(STARTS)}.")
         find_controller(self.meta_controller)
@@ -93,7 +98,7 @@ class Nested(Taught):
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, slow policy",
         paper="none (this package)",
         stores="4096 observations and outputs a task, and a second actor",
-        cost="one backward pass of the actor over 512 remembered observations a gradient step, 1000 at each boundary",
+        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary",
     )
 
     def __init__(self, options: NestedOptions, learner: Learner, seed: int) -> None:
@@ -105,6 +110,7 @@ class Nested(Taught):
         rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
         self._consultation = Consultation(controller, options.drift_limit, rate, n_parameters)
         self._slow = SlowPolicy(options.consolidation, options.drift_limit)
+        self._rounds, self._trap = Rounds(), Trap()
         self._code = TaskCode({})
         self._current: int | None = None
         self._met: list[int] = []
@@ -117,13 +123,17 @@ class Nested(Taught):
         if self._has("task_code") and task_index not in self._met:
             self._code.start_from([self._learner.code_of(task) for task in self._met], self._options.code_start)
         self._consultation.start_segment(len(self._old_tasks))
-        if self._has("quiet_start") and task_index not in self._met and self._old_tasks:
-            self._start_quietly(task_index)
+        self._rounds.start_segment(self._learner.tally)
+        new = task_index not in self._met and bool(self._old_tasks)
+        self._trap.start_segment(new=self._has("traps") and new)
 
     def regulate(self, update: Update) -> None:
         """Take orders if it is time, add the retention gradient, apply, and make the step as long as ordered."""
         self._clock.tick()
-        consulted = self._has("meta_controller") and self._clock.due("meta_controller")
+        reading = self._clock.due("meta_controller")
+        if reading:
+            self._rounds.read(self._learner.tally)
+        consulted = reading and self._has("meta_controller")
         if consulted:
             self._take_orders()
         orders = self._consultation.orders
@@ -132,6 +142,8 @@ class Nested(Taught):
         if retention is not None:
             update.add_gradient(self._parameters, [part if part is None else orders.share * part for part in retention])
         self._apply(update, orders, kept)
+        if self._clock.steps % self._options.consult_every == 0:  # after an update: the next rollout is the freed one's
+            self._leave_a_trap()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
@@ -161,6 +173,7 @@ class Nested(Taught):
             | {f"updates.{level}": float(count) for level, count in self._clock.updates.items()}
             | self._weights_measured()
             | {
+                "traps": float(self._clock.updates.get("traps", 0)),
                 "commits": float(self._slow.commits),
                 "inner": success,
                 "outer": success - excess,
@@ -173,6 +186,8 @@ class Nested(Taught):
         return super().state_dict() | {
             "clock": self._clock.state_dict(),
             "consultation": self._consultation.state_dict(),
+            "rounds": self._rounds.state_dict(),
+            "trap": self._trap.state_dict(),
             "slow": self._slow.state_dict(),
             "current": self._current,
             "met": list(self._met),
@@ -183,6 +198,8 @@ class Nested(Taught):
         super().load_state_dict(state)
         self._clock.load_state_dict(state["clock"])
         self._consultation.load_state_dict(state["consultation"])
+        self._rounds.load_state_dict(state["rounds"])
+        self._trap.load_state_dict(state["trap"])
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
         self._current, self._met = state["current"], list(state["met"])
 
@@ -194,20 +211,20 @@ class Nested(Taught):
         """Whether there is anything that holds the fast policy: memory comes with dual weights or the slow policy."""
         return self._has("dual_weights") or self._has("slow_policy")
 
-    def _start_quietly(self, task_index: int) -> None:
-        """Let what is known speak in a new task as loudly as ordered."""
-        if self._has("meta_controller"):
-            self._take_orders()
-        student, boldness = self._learner.policy_with(), self._consultation.orders.boldness
-        steps = self._options.consolidation
-        quieten(student, self._memory, task_index, self._learner.n_tasks, boldness, steps, self._generator)
+    def _leave_a_trap(self) -> None:
+        """Let a policy that stands still in a half-solved task answer there more quietly, and explore anew."""
+        if self._current is None or not self._trap.caught(self._learner.progress, self._rounds):
+            return
+        options, student = self._options, self._learner.policy_with()
+        told = self._current, self._learner.n_tasks, options.boldness, options.consolidation
+        quieten(student, self._memory, *told, self._generator)
         put_values(values_of(student.parameters), self._parameters)
-        self._clock.count("quiet_start")
+        self._clock.count("traps")
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""
         drift = float(self._drift.total.mean())
-        orders = self._consultation.ask(self._learner.progress, self._learner.tally, drift)
+        orders = self._consultation.ask(self._learner.progress, self._rounds, drift)
         self._clock.count("meta_controller")
         self._code.widen(orders.noise)
 

@@ -7,13 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestrl.agents.tally import Tally
 from nestrl.errors import BadConfig
 from nestrl.nested.meta_controller import ORDERS, Context, LearnedController, MetaController, Orders
 from nestrl.nested.meta_gradient import MetaGradient
+from nestrl.nested.rounds import Rounds
 
-ROUNDS = 1.0
-"""Recent success is that of the last round of episodes, one a simulation; improvement, since the round before."""
 IMPROVEMENT_SCALE = 3.0
 MEMORY_OF_AGREEMENT = 0.9
 """Of the running mean of the gradients' cosine, whose single readings scatter by .1 around means as large."""
@@ -38,11 +36,10 @@ class Consultation:
         self.paused = False
         self._known = 0
         self._agreement = 0.0
-        self._tallies: list[Tally] = []
 
     def start_segment(self, known: int) -> None:
         """A segment begins, with this many old tasks to keep."""
-        self._known, self._agreement, self._tallies = known, 0.0, []
+        self._known, self._agreement = known, 0.0
         self.paused = False
 
     def note_agreement(self, rl_gradient: Tensor, retention_gradient: Tensor) -> None:
@@ -51,16 +48,11 @@ class Consultation:
         cosine = float(rl_gradient @ retention_gradient / product) if product > 0 else 0.0
         self._agreement = MEMORY_OF_AGREEMENT * self._agreement + (1 - MEMORY_OF_AGREEMENT) * cosine
 
-    def ask(self, progress: float, tally: Tally, drift: float) -> Orders:
+    def ask(self, progress: float, rounds: Rounds, drift: float) -> Orders:
         """Return the orders for this moment: progress in 0..1, the segment's episodes so far, mean drift in nats."""
         if self.meta_gradient is not None:
             self._learn(self.meta_gradient.take())
-        self._tallies.append(tally)
-        middle = self._a_round_before(tally)
-        success, earlier = (
-            _or_zero(tally.since(middle).success),
-            _or_zero(middle.since(self._a_round_before(middle)).success),
-        )
+        success, earlier = _or_zero(rounds.last.success), _or_zero(rounds.before.success)
         over_limit = math.log10(max(drift, 1e-9) / self._drift_limit) if self._known else 0.0
         self.context = Context(
             progress,
@@ -72,11 +64,6 @@ class Consultation:
         )
         self.orders = self._controller.orders(self.context)
         return self.orders
-
-    def _a_round_before(self, tally: Tally) -> Tally:
-        """Return the latest tally that lacks a whole round of this one's episodes; the empty one if there is none."""
-        old = (one for one in reversed(self._tallies) if tally.since(one).rounds >= ROUNDS)
-        return next(old, Tally(tally.simulations))
 
     def measurements(self) -> dict[str, float]:
         """Return the present orders, and 1 for each that sits at its bound."""
@@ -97,7 +84,6 @@ class Consultation:
             "context": list(self.context),
             "known": self._known,
             "agreement": self._agreement,
-            "tallies": [list(tally) for tally in self._tallies],
             "paused": self.paused,
             "learned": learned,
         }
@@ -106,7 +92,6 @@ class Consultation:
         """Go on from a `state_dict`."""
         self.orders, self.context = Orders(*state["orders"]), Context(*state["context"])
         self._known, self._agreement, self.paused = state["known"], state["agreement"], state["paused"]
-        self._tallies = [Tally(*tally) for tally in state["tallies"]]
         if state["learned"] is not None and self.meta_gradient is not None:
             self._controller = LearnedController(state["learned"]["phi"].numpy())
             self.meta_gradient.load_state_dict(state["learned"]["traces"])

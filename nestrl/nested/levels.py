@@ -40,8 +40,8 @@ LEVELS = (
     ),
     LevelSpec(
         "meta_controller",
-        "orders: share of retention, step size by depth and of the code, exploration noise, boldness",
-        "16 gradient steps, and where a new task begins",
+        "orders: share of retention, step size by depth and of the code, exploration noise",
+        "16 gradient steps",
         "progress, success and its slope, drift over its limit, tasks known, agreement of the gradients",
         "outer objective: new skill - drift over its limit",
         "task code, fast policy",
@@ -55,10 +55,10 @@ LEVELS = (
         "weigh the drift in the fast policy's step",
     ),
     LevelSpec(
-        "quiet_start",
-        "how loudly what is known speaks in a new task",
-        "new task",
-        "memory of all tasks, said to come from the new one",
+        "traps",
+        "how boldly what is known speaks in a new task",
+        "segment, if it stands still half-solved",
+        "successes of two rounds of episodes; memory of all tasks, said to come from this one",
         "boldness x its own answers there, the teachers' elsewhere",
         "fast policy",
     ),
@@ -81,7 +81,7 @@ LEVELS = (
 )
 """From the fastest to the slowest."""
 
-REMOVABLE = ("task_code", "meta_controller", "dual_weights", "quiet_start", "slow_policy")
+REMOVABLE = ("task_code", "meta_controller", "dual_weights", "traps", "slow_policy")
 """Rungs that can be taken out of a run; what is then left is said in `nestrl.methods.nested`."""
 
 

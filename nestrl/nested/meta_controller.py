@@ -40,7 +40,7 @@ class Context(NamedTuple):
 
 
 class Orders(NamedTuple):
-    """What the lower levels are told. In training the defaults change nothing; boldness is what a task starts with."""
+    """What the lower levels are told. The defaults change nothing."""
 
     share: float = 1.0
     """Factor on the retention gradient."""
@@ -52,8 +52,6 @@ class Orders(NamedTuple):
     """Further factor on the steps of the present task's own numbers."""
     noise: float = 0.0
     """Added to the present task's log_std at every consultation."""
-    boldness: float = 0.3
-    """How loudly what is known speaks when a new task begins, 0..1 (nested.quiet_start). Read only then."""
 
 
 class Range(NamedTuple):
@@ -70,7 +68,6 @@ RANGES = {
     "depth": Range(0.7, logarithmic=False),
     "code_step": Range(math.log(10), logarithmic=True),
     "noise": Range(0.05, logarithmic=False),
-    "boldness": Range(math.log(1 / Orders().boldness), logarithmic=True),
 }
 """Of each order. A segment of 16 rollouts has 16 consultations, so noise can move a log_std by .8."""
 

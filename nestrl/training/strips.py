@@ -35,6 +35,7 @@ BEFORE_ORDERS = (Strip("fast_policy", "drift"),)
 AFTER_ORDERS = (
     Strip("dual_weights", "weight"),
     Strip("dual_weights", "active_share"),
+    Strip("traps", "traps", counts=True),
     Strip("slow_policy", "commits", counts=True),
     Strip(OBJECTIVES, "inner"),
     Strip(OBJECTIVES, "outer"),

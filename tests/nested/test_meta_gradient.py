@@ -7,6 +7,7 @@ from nestrl.agents.tally import Tally
 from nestrl.nested.consultation import Consultation
 from nestrl.nested.meta_controller import Context, find_controller
 from nestrl.nested.meta_gradient import MetaGradient, effects
+from nestrl.nested.rounds import Rounds
 
 
 def end_of(log_step, gradients, rate=0.1):
@@ -52,6 +53,13 @@ def test_effects_by_hand():
     assert effects(torch.ones(2), torch.ones(2), None)["share"].tolist() == [0.0, 0.0]
 
 
+def rounds_of(*tallies):
+    rounds = Rounds()
+    for tally in tallies:
+        rounds.read(tally)
+    return rounds
+
+
 def test_inside_a_life_an_order_goes_where_the_outer_objective_falls():
     """Every step goes the way of the next gradient: longer ones would be better, so the log step must rise."""
     consultation = Consultation(find_controller("learned"), 0.03, learning_rate=0.5, n_parameters=2)
@@ -61,7 +69,7 @@ def test_inside_a_life_an_order_goes_where_the_outer_objective_falls():
         consultation.meta_gradient.follow(
             {name: torch.zeros(2) for name in ("share", "depth")} | {"step": torch.tensor([-1.0, 0.0])}
         )
-        orders = consultation.ask(0.1, Tally(2), 0.0)
+        orders = consultation.ask(0.1, rounds_of(Tally(2)), 0.0)
     assert orders.step > 1.2
     assert orders.share == orders.code_step == 1.0
 
@@ -71,7 +79,7 @@ def test_a_gradient_that_is_not_finite_pauses_learning_until_the_next_segment():
     consultation.start_segment(known=0)
     consultation.meta_gradient.follow({"step": torch.ones(2)})
     consultation.meta_gradient.read(torch.tensor([math.nan, 0.0]), None, 0.0)
-    assert consultation.ask(0.1, Tally(2), 0.0).step == 1.0
+    assert consultation.ask(0.1, rounds_of(Tally(2)), 0.0).step == 1.0
     assert consultation.paused
     consultation.start_segment(known=1)
     assert not consultation.paused
@@ -81,9 +89,9 @@ def test_context_from_measurements():
     consultation = Consultation(find_controller("constant"), 0.03, learning_rate=0.0, n_parameters=2)
     consultation.start_segment(known=3)
     consultation.note_agreement(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0]))
-    consultation.ask(0.0, Tally(2), 0.03)
-    consultation.ask(0.1, Tally(2, episodes=2, successes=0), 0.003)
-    consultation.ask(0.3, Tally(2, episodes=6, successes=3), 3.0)
+    rounds = rounds_of(Tally(2), Tally(2, episodes=2, successes=0), Tally(2, episodes=6, successes=3))
+    consultation.ask(0.3, rounds, 3.0)
     assert consultation.context == pytest.approx(Context(0.3, 0.75, 3 * 0.75, 1.0, 0.5, 0.1))
-    consultation.ask(0.4, Tally(2, episodes=7, successes=4), 0.03)
+    rounds.read(Tally(2, episodes=7, successes=4))
+    consultation.ask(0.4, rounds, 0.03)
     assert consultation.context == pytest.approx(Context(0.4, 4 / 5, 3 * 4 / 5, 0.0, 0.5, 0.1))
