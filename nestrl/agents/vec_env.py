@@ -26,7 +26,7 @@ class TaskVecEnv(VecEnv):
     Where an episode ends, `infos` holds what stable-baselines3 reads: episode (r, l, t), terminal_observation,
     TimeLimit.truncated and is_success. Observations or rewards that are not finite raise EnvironmentFault. A simulation
     that says it has diverged (info "diverged") is only counted: it has restarted, and its last good observation stands
-    for the one that it ended with.
+    for the one that it ended with. Rewards come multiplied by `reward_scale`; returns in `infos` are the task's own.
     """
 
     tells_of_segments = True
@@ -38,10 +38,11 @@ class TaskVecEnv(VecEnv):
         union: UnionSpace,
         task_index: int,
         success_threshold: float | None = None,
+        reward_scale: float = 1.0,
     ) -> None:
         self.environment: Any = environment  # Any: some can also give and take their state
         self.union, self.task_index = union, task_index
-        self.success_threshold = success_threshold
+        self.success_threshold, self.reward_scale = success_threshold, reward_scale
         n = environment.num_envs
         super().__init__(n, union.observation_space, union.action_space)
         self.diverged_count = 0
@@ -90,7 +91,7 @@ class TaskVecEnv(VecEnv):
             self._report(infos, dones, terminated, step_infos)
             self._forget(dones)
         observations = self._remembered(self.union.observe(self.task_index, observations), rewards)
-        return observations, rewards.astype(np.float32), dones, infos
+        return observations, (self.reward_scale * rewards).astype(np.float32), dones, infos
 
     def recent_observations(self) -> Observations:
         """Return the last union observations (m, D + N) of training, m up to 8192, in no particular order."""

@@ -10,7 +10,7 @@
 
 In place of `segments`, `steps: 200000` trains every task once, in the order of the list. `revisits_are_new: true`
 counts a task that comes back as a new one. `evaluation_kwargs` of a task replace some of its `kwargs` when success is
-measured.
+measured. `reward_scale: 0.01` multiplies the rewards that the learner gets.
 """
 
 from pathlib import Path
@@ -23,6 +23,7 @@ from nestrl.tasks.sequence import Segment, Task, TaskSequence
 
 SEQUENCE_KEYS = {"name": str, "tasks": list, "segments": list, "steps": int, "revisits_are_new": bool}
 TASK_KEYS = {"name": str, "env": str, "kwargs": dict, "success_threshold": (int, float), "evaluation_kwargs": dict}
+TASK_KEYS |= {"reward_scale": (int, float)}
 SEGMENT_KEYS = {"task": str, "steps": int}
 
 LINE = "__line__"  # where a mapping starts; set by the loader
@@ -58,6 +59,7 @@ def _task(path: Path, entry: Any, line: int) -> Task:
         _without_lines(values.get("kwargs", {})),
         values.get("success_threshold"),
         _without_lines(values.get("evaluation_kwargs", {})),
+        values.get("reward_scale", 1.0),
     )
 
 

@@ -1,5 +1,6 @@
 """A task, a segment of training on it, and the sequence of segments that makes up a life: plain frozen data."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -13,7 +14,7 @@ from nestrl.errors import BadConfig, nearest
 
 @dataclass(frozen=True)
 class Task:
-    """One environment to be mastered.
+    """One environment to be mastered. Raises BadConfig for a reward scale that is not above 0 and finite.
 
     An episode is a success if the environment's info said `is_success` (or `success`) at any of its steps; with a
     `success_threshold`, if its return (sum of rewards) reached that number.
@@ -27,6 +28,13 @@ class Task:
     success_threshold: float | None = None
     evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Arguments that differ when success is measured: held-out layouts, for example, or no eased starts."""
+    reward_scale: float = 1.0
+    """By what the learner's rewards are multiplied. Its settings are made for returns of about 10; where they are
+    hundreds, the critic's gradient drowns the actor's. Returns are measured and reported without it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.reward_scale < math.inf:
+            raise BadConfig(f"Task {self.name!r} has reward_scale {self.reward_scale}; it must be finite and above 0.")
 
     def arguments(self, *, evaluation: bool) -> dict[str, Any]:
         """Return the environment's arguments for training or for evaluation."""

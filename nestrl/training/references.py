@@ -66,6 +66,7 @@ def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
     """Return what a curve must have been made with to fit `task_name` in this run, as JSON values."""
     task = config.sequence.tasks[config.sequence.task_index(task_name)]
     here = versions()
+    scaled = {} if task.reward_scale == 1 else {"reward_scale": task.reward_scale}
     physics = "envpool" if task.env_id.startswith(PREFIX) else "mujoco"
     return {
         "environment": task.env_id,
@@ -75,7 +76,7 @@ def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
         "steps": reference_steps(config.sequence, task_name),
         "agent": _plain(config.agent),
         "versions": {name: here.get(name) for name in (physics, "torch", "stable-baselines3")},
-    }
+    } | scaled
 
 
 def reference_steps(sequence: TaskSequence, task_name: str) -> int:

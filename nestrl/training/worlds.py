@@ -34,7 +34,8 @@ class Worlds:
     def training(self, task_index: int, simulations: int) -> TaskVecEnv:
         """Return new simulations of a task to train in, not yet seeded."""
         task = self._tasks[task_index]
-        return TaskVecEnv(make_environment(task, simulations), self.union, task_index, task.success_threshold)
+        environment = make_environment(task, simulations)
+        return TaskVecEnv(environment, self.union, task_index, task.success_threshold, task.reward_scale)
 
     def training_jointly(self, simulations: int) -> JointVecEnv:
         """Return new simulations of all tasks, as equally many of each as the number allows, not yet seeded.

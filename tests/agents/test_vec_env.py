@@ -93,6 +93,15 @@ def test_success_by_threshold() -> None:
     assert [info["is_success"] for info in steps(vec_env, 3)[3]] == [False, True]
 
 
+def test_the_learner_gets_scaled_rewards_and_returns_stay_the_tasks_own() -> None:
+    vec_env = countdowns(reward=2.0)
+    vec_env.reward_scale = 0.1
+    vec_env.reset()
+    _, rewards, _, infos = steps(vec_env, 3)
+    assert rewards.tolist() == pytest.approx([0.1, 0.2])
+    assert [info["episode"]["r"] for info in infos] == [3.0, 6.0]
+
+
 def test_bad_values_name_the_place() -> None:
     vec_env = countdowns(reward=float("nan"))
     vec_env.reset()

@@ -16,6 +16,7 @@ tasks:
   - name: b
     env: "mine:Arm-v0"
     kwargs: {payload: 0.5, noise: {joint: [1, 2]}}
+    reward_scale: 0.1
 segments:
   - {task: b, steps: 300}
   - {task: a, steps: 200}
@@ -32,7 +33,7 @@ def written(folder: Path, text: str) -> Path:
 def test_a_whole_file(tmp_path: Path) -> None:
     arms = sequence(written(tmp_path, GOOD))
     assert arms.tasks[0] == Task("a", "Reacher-v5", {}, -5)
-    assert arms.tasks[1] == Task("b", "mine:Arm-v0", {"payload": 0.5, "noise": {"joint": [1, 2]}})
+    assert arms.tasks[1] == Task("b", "mine:Arm-v0", {"payload": 0.5, "noise": {"joint": [1, 2]}}, reward_scale=0.1)
     assert arms.segments == (Segment("b", 300), Segment("a", 200))
     assert arms.revisits_are_new
 
@@ -47,9 +48,9 @@ def test_steps_for_all_tasks_and_name_from_the_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (GOOD.replace("success_threshold", "succes_threshold"), "line 4.*Did you mean 'success_threshold'"),
-        (GOOD.replace("steps: 300", "steps: many"), "line 9: 'steps' is 'many', but must be a whole number"),
-        (GOOD.replace("steps: 300", "steps: true"), "line 9: 'steps' is True"),
-        (GOOD.replace("task: b, steps: 300", "task: b"), "line 9: .* has no 'steps'; add it"),
+        (GOOD.replace("steps: 300", "steps: many"), "line 10: 'steps' is 'many', but must be a whole number"),
+        (GOOD.replace("steps: 300", "steps: true"), "line 10: 'steps' is True"),
+        (GOOD.replace("task: b, steps: 300", "task: b"), "line 10: .* has no 'steps'; add it"),
         (GOOD.replace("task: b", "task: c"), "my.yaml: Segment 1.*'c'.*among"),
         (GOOD.replace("steps: 200", "steps: 0"), "0 steps"),
         (GOOD + "steps: 5\n", "either 'segments'.*or 'steps'"),

@@ -38,6 +38,12 @@ def test_nonsense_is_refused(segments: list[tuple[str, int]], tasks: tuple[Task,
         life(*segments, tasks=tasks)
 
 
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_rewards_keep_their_sign_and_size(scale: float) -> None:
+    with pytest.raises(BadConfig, match="reward_scale"):
+        Task("a", "Reacher-v5", reward_scale=scale)
+
+
 def test_survives_json() -> None:
     sequence = life(("a", 100), ("b", 50))
     assert TaskSequence.from_dict(json.loads(json.dumps(sequence.to_dict()))) == sequence
