@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from itertools import count
@@ -131,6 +132,7 @@ def main() -> None:
     """Answer until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")  # what libraries print goes elsewhere
     os.dup2(2, 1)
+    warnings.filterwarnings("ignore", "Constant")  # scripted policies ask for more than the bounds; it is clipped
     worker = Worker()
     for line in sys.stdin:
         try:
