@@ -17,15 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nestrl.agents.environments import ended_observations, make_environment, succeeded
+from nestrl.agents.envpool_env import CONTINUAL_WORLD, PREFIX
 from nestrl.errors import EnvironmentFault, NestrlError
 from nestrl.tasks.sequence import Task
 
 OFFICIAL = ("metaworld==3.1.1", "packaging")  # gymnasium's MuJoCo environments want packaging and do not say so
 PINNED_MUJOCO = "3.3.0"
 WORKER = Path(__file__).resolve().with_name("metaworld_worker.py")
-
-HORIZON = 200
-"""Steps of an episode where the task's arguments say nothing."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -136,17 +134,14 @@ class OfficialWorld:
 def official_name(task: Task) -> str:
     """Return what the official package calls the task ("door-open-v3")."""
     envpool = importlib.import_module("envpool")
-    name: str = envpool.make_spec(task.env_id.removeprefix("envpool:")).config.task_name
+    name: str = envpool.make_spec(task.env_id.removeprefix(PREFIX)).config.task_name
     return name
 
 
 def official_settings(task: Task) -> dict[str, Any]:
     """Return how long an official episode is and whether its goal is hidden, as the task's arguments say."""
-    given = task.arguments(evaluation=True)
-    return {
-        "horizon": given.get("max_episode_steps", HORIZON),
-        "partially_observable": given.get("partially_observable", False),
-    }
+    given = {**CONTINUAL_WORLD, **task.arguments(evaluation=True)}
+    return {"horizon": given["max_episode_steps"], "partially_observable": given["partially_observable"]}
 
 
 def official_python(venv: Path, mujoco: str = PINNED_MUJOCO) -> Path:

@@ -142,7 +142,7 @@ class Nested(Taught):
         if retention is not None:
             update.add_gradient(self._parameters, [part if part is None else orders.share * part for part in retention])
         self._apply(update, orders, kept)
-        if self._clock.steps % self._options.consult_every == 0:  # after an update: the next rollout is the freed one's
+        if self._clock.ends("meta_controller"):  # after an update: the next rollout is the freed one's
             self._leave_a_trap()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:

@@ -47,8 +47,10 @@ class Trap:
 
     def caught(self, progress: float, rounds: Rounds) -> bool:
         """Return whether the policy is to be freed now; progress in 0..1."""
+        if not self._open:
+            return False
         before, last = rounds.before, rounds.last
-        if not self._open or before.rounds < 1 or last.rounds < 1:
+        if before.rounds < 1 or last.rounds < 1:
             return False
         self._open = False
         low, high = HALF_SOLVED

@@ -182,13 +182,14 @@ class Life:
                 self.worlds.examine(task, self.method.policy_for(task), self.config.evaluation_episodes)
                 for task in range(len(names))
             ]
-        self._evaluated_at.append(self.steps)
-        self._success.append([float(result.success.mean()) for result in episodes])
         of_each = dict(zip(names, episodes, strict=True))
+        success = {name: float(result.success.mean()) for name, result in of_each.items()}
+        self._evaluated_at.append(self.steps)
+        self._success.append(list(success.values()))
         self._log.write(
             "evaluation",
             steps=self.steps,
-            success={name: float(result.success.mean()) for name, result in of_each.items()},
+            success=success,
             success_at_end={name: float(result.success_at_end.mean()) for name, result in of_each.items()},
             returns={name: float(result.returns.mean()) for name, result in of_each.items()},
         )
