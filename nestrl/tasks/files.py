@@ -10,7 +10,8 @@
 
 In place of `segments`, `steps: 200000` trains every task once, in the order of the list. `revisits_are_new: true`
 counts a task that comes back as a new one. `evaluation_kwargs` of a task replace some of its `kwargs` when success is
-measured. `reward_scale: 0.01` multiplies the rewards that the learner gets.
+measured. `reward_scale: 0.01` multiplies the rewards that the learner gets. `agent: {n_envs: 64}` gives the settings of
+the learner (nestrl.AgentConfig) that these tasks want; what is set at the command line goes before them.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ import yaml
 from nestrl.errors import BadConfig, nearest
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 
-SEQUENCE_KEYS = {"name": str, "tasks": list, "segments": list, "steps": int, "revisits_are_new": bool}
+SEQUENCE_KEYS = {"name": str, "tasks": list, "segments": list, "steps": int, "revisits_are_new": bool, "agent": dict}
 TASK_KEYS = {"name": str, "env": str, "kwargs": dict, "success_threshold": (int, float), "evaluation_kwargs": dict}
 TASK_KEYS |= {"reward_scale": (int, float)}
 SEGMENT_KEYS = {"task": str, "steps": int}
@@ -46,6 +47,7 @@ def read_sequence(path: Path) -> TaskSequence:
             tuple(tasks),
             _segments(path, values, tasks),
             values.get("revisits_are_new", False),
+            _without_lines(values.get("agent", {})),
         )
     except BadConfig as error:
         raise BadConfig(f"{path}: {error}") from error

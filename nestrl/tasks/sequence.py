@@ -61,6 +61,8 @@ class TaskSequence:
     tasks: tuple[Task, ...]
     segments: tuple[Segment, ...]
     revisits_are_new: bool = False
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the learner that these tasks want, as of AgentConfig; what a user sets goes before them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tasks", tuple(self.tasks))
@@ -135,6 +137,7 @@ class TaskSequence:
             ],
             "segments": [dict(vars(segment)) for segment in self.segments],
             "revisits_are_new": self.revisits_are_new,
+            "agent": dict(self.agent),
         }
 
     @classmethod

@@ -10,6 +10,7 @@ from nestrl.methods import find_method
 from nestrl.tasks.named import sequence as find_sequence
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig, import_modules
+from nestrl.training.decode import decode
 from nestrl.training.display import Display, display_for_here
 from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
@@ -33,6 +34,7 @@ def train(
     sequence: a name of `nestrl list sequences`, a YAML file, or a TaskSequence.
     method: how skills are kept, a name of `nestrl list methods` or "package.module:Class".
     steps_scale: every segment is this many times as long.
+    agent: the learner; by default with the settings that the sequence wants.
     options: as of the command line's --set, for example {"method.drift_limit": 0.05, "evaluation_episodes": 32}.
     imports: modules that register environments, sequences or methods; a resumed run imports them again.
     folder: where the run goes, by default runs/<sequence>-<method>-s<seed>; raises RunExists if it is not free.
@@ -61,8 +63,16 @@ def configure(
         raise BadConfig(f"steps_scale is {steps_scale}; it must be above 0.")
     if steps_scale != 1.0:
         chosen = chosen.with_steps(steps_scale)
-    config = RunConfig(chosen, method, agent=agent or AgentConfig(), seed=seed, imports=tuple(imports))
-    return config.with_options(dict(options or {}).items(), find_method(method).options)
+    options = dict(options or {})
+    agent = agent or _wanted_agent(chosen, options.get("agent.algorithm"))
+    config = RunConfig(chosen, method, agent=agent, seed=seed, imports=tuple(imports))
+    return config.with_options(options.items(), find_method(method).options)
+
+
+def _wanted_agent(sequence: TaskSequence, algorithm: Any) -> AgentConfig:
+    """Return the learner that a sequence wants; another algorithm has its own settings, and none of these."""
+    wanted = decode(AgentConfig, sequence.agent, f"agent of the sequence {sequence.name!r}")
+    return wanted if algorithm in (None, wanted.algorithm) else AgentConfig(str(algorithm))
 
 
 def resume(folder: str | Path, *, display: Display | None = None) -> Run:

@@ -7,7 +7,7 @@ import pytest
 from nestrl.errors import BadConfig
 from nestrl.tasks.files import read_sequence
 from nestrl.tasks.named import sequence
-from nestrl.tasks.sequence import Segment, Task
+from nestrl.tasks.sequence import Segment, Task, TaskSequence
 
 GOOD = """
 name: arms
@@ -21,6 +21,7 @@ segments:
   - {task: b, steps: 300}
   - {task: a, steps: 200}
 revisits_are_new: true
+agent: {n_envs: 64, hyperparameters: {gamma: 0.99}}
 """
 
 
@@ -36,6 +37,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert arms.tasks[1] == Task("b", "mine:Arm-v0", {"payload": 0.5, "noise": {"joint": [1, 2]}}, reward_scale=0.1)
     assert arms.segments == (Segment("b", 300), Segment("a", 200))
     assert arms.revisits_are_new
+    assert arms.agent == {"n_envs": 64, "hyperparameters": {"gamma": 0.99}}
+    assert TaskSequence.from_dict(arms.to_dict()) == arms
 
 
 def test_steps_for_all_tasks_and_name_from_the_file(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from typing import Any
 import pytest
 from tiny_worlds import tiny_config
 
+from nestrl.agents.agent import AgentConfig
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods.cloning import CloningOptions
 from nestrl.methods.finetune import FinetuneOptions
 from nestrl.training.config import RunConfig
 from nestrl.training.decode import decode
+from nestrl.training.train import configure
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
@@ -48,6 +50,18 @@ def test_options_by_name() -> None:
     assert changed.method_options == {"drift_limit": 1}
     assert changed.evaluation_episodes == 5
     assert replace(changed, agent=tiny_config().agent).sequence == tiny_config().sequence
+
+
+def test_the_learner_is_what_the_sequence_wants_unless_the_user_says_otherwise() -> None:
+    wanted = {"n_envs": 16, "hyperparameters": {"n_steps": 200, "gamma": 0.9}}
+    tasks = replace(tiny_config().sequence, agent=wanted)
+    assert configure(tasks).agent == AgentConfig(**wanted)
+    changed = configure(tasks, options={"agent.hyperparameters.gamma": 0.8, "agent.network": [8]}).agent
+    assert changed == AgentConfig(network=(8,), n_envs=16, hyperparameters={"n_steps": 200, "gamma": 0.8})
+    assert configure(tasks, options={"agent.algorithm": "sac"}).agent == AgentConfig("sac")
+    assert configure(tasks, agent=AgentConfig(n_envs=4)).agent == AgentConfig(n_envs=4)
+    with pytest.raises(UnknownName, match=r"agent of the sequence .*'n_env'.*Did you mean 'n_envs'"):
+        configure(replace(tasks, agent={"n_env": 16}))
 
 
 @pytest.mark.parametrize(
