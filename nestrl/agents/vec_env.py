@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from nestrl.agents.environments import asked, ended_observations, name_of, succeeded
+from nestrl.agents.reward_scaling import RewardScaling
 from nestrl.agents.tally import Tally
 from nestrl.errors import EnvironmentFault, TrainingDiverged
 from nestrl.tasks.union import Observations, UnionSpace
@@ -26,7 +27,7 @@ class TaskVecEnv(VecEnv):
     Where an episode ends, `infos` holds what stable-baselines3 reads: episode (r, l, t), terminal_observation,
     TimeLimit.truncated and is_success. Observations or rewards that are not finite raise EnvironmentFault. A simulation
     that says it has diverged (info "diverged") is only counted: it has restarted, and its last good observation stands
-    for the one that it ended with. Rewards come multiplied by `reward_scale`; returns in `infos` are the task's own.
+    for the one that it ended with. Rewards come scaled (RewardScaling); returns in `infos` are the task's own.
     """
 
     tells_of_segments = True
@@ -38,12 +39,13 @@ class TaskVecEnv(VecEnv):
         union: UnionSpace,
         task_index: int,
         success_threshold: float | None = None,
-        reward_scale: float = 1.0,
+        reward_scale: float | str = 1.0,
     ) -> None:
         self.environment: Any = environment  # Any: some can also give and take their state
         self.union, self.task_index = union, task_index
-        self.success_threshold, self.reward_scale = success_threshold, reward_scale
+        self.success_threshold = success_threshold
         n = environment.num_envs
+        self._scaling = RewardScaling(reward_scale, n)
         super().__init__(n, union.observation_space, union.action_space)
         self.diverged_count = 0
         self._all_rows = np.arange(n)
@@ -91,7 +93,7 @@ class TaskVecEnv(VecEnv):
             self._report(infos, dones, terminated, step_infos)
             self._forget(dones)
         observations = self._remembered(self.union.observe(self.task_index, observations), rewards)
-        return observations, (self.reward_scale * rewards).astype(np.float32), dones, infos
+        return observations, self._scaling.scaled(rewards, dones), dones, infos
 
     def recent_observations(self) -> Observations:
         """Return the last union observations (m, D + N) of training, m up to 8192, in no particular order."""
@@ -101,7 +103,7 @@ class TaskVecEnv(VecEnv):
         """Return arrays and numbers from which `load_state_dict` goes on, exactly where `resumes_exactly`."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
         state |= {name: getattr(self, name).copy() for name in _ARRAYS}
-        state["tally"] = list(self.tally)
+        state |= {"tally": list(self.tally), "scaling": self._scaling.state_dict()}
         state["_recent"] = self._recent[: self._n_recent].copy()
         state["simulations"] = self.environment.get_state() if self.resumes_exactly else None
         return state
@@ -113,6 +115,7 @@ class TaskVecEnv(VecEnv):
         for name in _ARRAYS:
             getattr(self, name)[:] = state[name]
         self.tally = Tally(*state["tally"])
+        self._scaling.load_state_dict(state["scaling"])
         self._recent[: self._n_recent] = state["_recent"]
         if self.resumes_exactly:
             self.environment.set_state(state["simulations"])

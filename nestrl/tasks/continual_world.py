@@ -31,7 +31,7 @@ DESCRIPTIONS = {
 
 def meta_world_task(name: str) -> Task:
     """Return the Meta-World v3 task of this name ("push-wall")."""
-    return Task(name, f"envpool:MetaWorld/{name.title().replace('-', '')}-v3")
+    return Task(name, f"envpool:MetaWorld/{name.title().replace('-', '')}-v3", reward_scale="auto")
 
 
 def continual_world(name: str, visits: int) -> TaskSequence:
@@ -42,7 +42,7 @@ def continual_world(name: str, visits: int) -> TaskSequence:
 
 def envpool_sequence(name: str, ids: dict[str, str], steps: int) -> TaskSequence:
     """Return a sequence of EnvPool's tasks, by their names here, of as many steps each."""
-    tasks = tuple(Task(task, f"envpool:{env_id}") for task, env_id in ids.items())
+    tasks = tuple(Task(task, f"envpool:{env_id}", reward_scale="auto") for task, env_id in ids.items())
     return TaskSequence(name, tasks, tuple(Segment(task, steps) for task in ids))
 
 

@@ -10,8 +10,9 @@
 
 In place of `segments`, `steps: 200000` trains every task once, in the order of the list. `revisits_are_new: true`
 counts a task that comes back as a new one. `evaluation_kwargs` of a task replace some of its `kwargs` when success is
-measured. `reward_scale: 0.01` multiplies the rewards that the learner gets. `agent: {n_envs: 64}` gives the settings of
-the learner (nestrl.AgentConfig) that these tasks want; what is set at the command line goes before them.
+measured. `reward_scale: 0.01` multiplies the rewards that the learner gets, `reward_scale: auto` finds by what.
+`agent: {n_envs: 64}` gives the settings of the learner (nestrl.AgentConfig) that these tasks want; what is set at the
+command line goes before them.
 """
 
 from pathlib import Path
@@ -24,7 +25,7 @@ from nestrl.tasks.sequence import Segment, Task, TaskSequence
 
 SEQUENCE_KEYS = {"name": str, "tasks": list, "segments": list, "steps": int, "revisits_are_new": bool, "agent": dict}
 TASK_KEYS = {"name": str, "env": str, "kwargs": dict, "success_threshold": (int, float), "evaluation_kwargs": dict}
-TASK_KEYS |= {"reward_scale": (int, float)}
+TASK_KEYS |= {"reward_scale": (int, float, str)}
 SEGMENT_KEYS = {"task": str, "steps": int}
 
 LINE = "__line__"  # where a mapping starts; set by the loader
@@ -105,6 +106,7 @@ _KINDS: dict[Any, str] = {
     list: "a list",
     dict: "a mapping",
     (int, float): "a number",
+    (int, float, str): "a number or 'auto'",
 }
 
 

@@ -28,13 +28,15 @@ class Task:
     success_threshold: float | None = None
     evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Arguments that differ when success is measured: held-out layouts, for example, or no eased starts."""
-    reward_scale: float = 1.0
-    """By what the learner's rewards are multiplied. Its settings are made for returns of about 10; where they are
-    hundreds, the critic's gradient drowns the actor's. Returns are measured and reported without it."""
+    reward_scale: float | str = 1.0
+    """By what the learner's rewards are multiplied, or "auto": by what brings discounted returns to a standard
+    deviation of 1 at any time. The learner's settings are made for returns of about 10; where they are hundreds, or
+    grow a thousandfold, the critic cannot follow. Returns are measured and reported without it."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.reward_scale < math.inf:
-            raise BadConfig(f"Task {self.name!r} has reward_scale {self.reward_scale}; it must be finite and above 0.")
+        scale = self.reward_scale
+        if scale != "auto" and (isinstance(scale, str) or not 0 < scale < math.inf):
+            raise BadConfig(f"Task {self.name!r} has reward_scale {scale!r}; give a number above 0, or 'auto'.")
 
     def arguments(self, *, evaluation: bool) -> dict[str, Any]:
         """Return the environment's arguments for training or for evaluation."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from stable_baselines3.common.vec_env import VecNormalize
 
 from nestrl.agents.environments import make_environment
 from nestrl.agents.vec_env import TaskVecEnv
@@ -44,11 +45,11 @@ class Countdown(gymnasium.Env[dict[str, Any], np.ndarray]):
         return {"step": np.array([self.steps], np.float32), "even": self.steps % 2}
 
 
-def countdowns(**options: Any) -> TaskVecEnv:
+def countdowns(reward_scale: float | str = 1.0, **options: Any) -> TaskVecEnv:
     """Two simulations; the second gets the options."""
     makers: list[Callable[[], Countdown]] = [Countdown, lambda: Countdown(**options)]
     environment = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
-    return adapted(environment)
+    return adapted(environment, reward_scale=reward_scale)
 
 
 def adapted(environment: VectorEnv, **options: Any) -> TaskVecEnv:
@@ -94,12 +95,23 @@ def test_success_by_threshold() -> None:
 
 
 def test_the_learner_gets_scaled_rewards_and_returns_stay_the_tasks_own() -> None:
-    vec_env = countdowns(reward=2.0)
-    vec_env.reward_scale = 0.1
+    vec_env = countdowns(reward=2.0, reward_scale=0.1)
     vec_env.reset()
     _, rewards, _, infos = steps(vec_env, 3)
     assert rewards.tolist() == pytest.approx([0.1, 0.2])
     assert [info["episode"]["r"] for info in infos] == [3.0, 6.0]
+
+
+def test_automatic_scaling_is_that_of_vec_normalize_also_after_a_restart() -> None:
+    vec_env, plain = countdowns(reward=7.0, reward_scale="auto"), countdowns(reward=7.0)
+    theirs = VecNormalize(plain, norm_obs=False, gamma=0.99)
+    vec_env.reset(), theirs.reset()
+    for _ in range(10):  # episodes are of three steps
+        np.testing.assert_allclose(vec_env.step(ACTIONS)[1], theirs.step(ACTIONS)[1], rtol=1e-6)
+    again = countdowns(reward=7.0, reward_scale="auto")
+    again.reset()
+    again.load_state_dict(vec_env.state_dict())
+    np.testing.assert_array_equal(again.step(ACTIONS)[1], vec_env.step(ACTIONS)[1])
 
 
 def test_bad_values_name_the_place() -> None:

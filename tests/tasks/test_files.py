@@ -16,7 +16,7 @@ tasks:
   - name: b
     env: "mine:Arm-v0"
     kwargs: {payload: 0.5, noise: {joint: [1, 2]}}
-    reward_scale: 0.1
+    reward_scale: auto
 segments:
   - {task: b, steps: 300}
   - {task: a, steps: 200}
@@ -34,7 +34,7 @@ def written(folder: Path, text: str) -> Path:
 def test_a_whole_file(tmp_path: Path) -> None:
     arms = sequence(written(tmp_path, GOOD))
     assert arms.tasks[0] == Task("a", "Reacher-v5", {}, -5)
-    assert arms.tasks[1] == Task("b", "mine:Arm-v0", {"payload": 0.5, "noise": {"joint": [1, 2]}}, reward_scale=0.1)
+    assert arms.tasks[1] == Task("b", "mine:Arm-v0", {"payload": 0.5, "noise": {"joint": [1, 2]}}, reward_scale="auto")
     assert arms.segments == (Segment("b", 300), Segment("a", 200))
     assert arms.revisits_are_new
     assert arms.agent == {"n_envs": 64, "hyperparameters": {"gamma": 0.99}}

@@ -38,8 +38,8 @@ def test_nonsense_is_refused(segments: list[tuple[str, int]], tasks: tuple[Task,
         life(*segments, tasks=tasks)
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
-def test_rewards_keep_their_sign_and_size(scale: float) -> None:
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan"), "automatic"])
+def test_rewards_keep_their_sign_and_size(scale: float | str) -> None:
     with pytest.raises(BadConfig, match="reward_scale"):
         Task("a", "Reacher-v5", reward_scale=scale)
 

@@ -1,0 +1,10 @@
+"""Meta-World tasks outside Continual World, each a life by itself: what its learner is searched on, never reported."""
+
+from nestrl import Segment, TaskSequence, register_sequence
+from nestrl.tasks.continual_world import meta_world_task
+
+TASKS = ("coffee-push", "plate-slide", "reach-wall", "door-open", "drawer-close", "button-press-topdown")
+STEPS = 300_000
+
+for name in TASKS:
+    register_sequence(TaskSequence(name, (meta_world_task(name),), (Segment(name, STEPS),)))
