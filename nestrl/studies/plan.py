@@ -24,15 +24,16 @@ Mistakes are answered with the file, the line, the key and what to do.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from nestrl.agents.agent import AgentConfig
 from nestrl.agents.algorithms import algorithm_class, hyperparameters
 from nestrl.agents.environments import find_spec
-from nestrl.errors import BadConfig, nearest
+from nestrl.errors import BadConfig, NestrlError, nearest
 from nestrl.studies.document import Document
 from nestrl.tasks.named import sequence as find_sequence
 from nestrl.tasks.sequence import TaskSequence
@@ -188,25 +189,40 @@ def _reordered(document: Document, whole: TaskSequence, order: Sequence[str], nu
 
 
 def _check_options(document: Document, plan: StudyPlan) -> None:
-    """Try every option by itself, so that a wrong one is shown at its own line."""
+    """Try all groups of options, so that a wrong one is shown at its own line."""
     sequence = find_sequence(plan.sequences[0])
     with document.at("steps_scale"):
         configure(sequence, steps_scale=plan.steps_scale)
-    places: list[tuple[tuple[str, ...], Options]] = [(("run",), plan.run)]
-    places += [(("regimes", label), options) for label, options in plan.regimes.items()]
-    for place, options in places:
-        for key, value in options.items():
-            with document.at(*place, key):
-                if key.startswith("method."):
-                    raise BadConfig(f"{key!r} belongs under 'methods', without 'method.'.")
-                configure(sequence, options={key: value})
+    groups: dict[tuple[str, ...], Options] = {("run",): plan.run}
+    groups |= {("regimes", label): options for label, options in plan.regimes.items()}
+    for place, options in groups.items():
+        for key in options:
+            if key.startswith("method."):
+                where = document.where(*place, key)
+                raise BadConfig(f"{where}: {key!r} belongs under 'methods', without 'method.'.")
+        _try_group(document, place, options, partial(configure, sequence))
     for label, options in plan.methods.items():
         name, own = method_and_options(label, options)
         with document.at("methods", label, "method"):
             configure(sequence, name)
-        for key, value in own.items():
-            with document.at("methods", label, key):
-                configure(sequence, name, options={key: value})
+        _try_group(document, ("methods", label), own, partial(configure, sequence, name))
+
+
+def _try_group(document: Document, place: tuple[str, ...], options: Options, attempt: Callable[..., object]) -> None:
+    """Try options together, since some need one another; at fault is the one without which the rest is accepted."""
+    with document.at(*place, *_at_fault(options, attempt)):
+        attempt(options=options)
+
+
+def _at_fault(options: Options, attempt: Callable[..., object]) -> tuple[str, ...]:
+    """Return the key of the first option without which the others are accepted; nothing if there is none."""
+    for left_out in options:
+        try:
+            attempt(options={key: value for key, value in options.items() if key != left_out})
+        except NestrlError:
+            continue
+        return (left_out.removeprefix("method."),)
+    return ()
 
 
 def method_and_options(label: str, options: Options) -> tuple[str, Options]:

@@ -32,18 +32,19 @@ def found_references(plan: StudyPlan) -> References:
     return found
 
 
-def what_is_missing(plan: StudyPlan, runs: Path) -> list[str]:
-    """Return one sentence for each regime and sequence that lacks curves: which, and how they are made."""
-    sentences = []
+def what_is_missing(plan: StudyPlan) -> list[str]:
+    """Return one sentence for each sequence and set of tasks without curves: which, where, and how they are made."""
+    regimes: dict[tuple[str, str], list[str]] = {}
     found = found_references(plan)
     for cell, config in _plain_configs(plan):
         missing = [task for task in config.sequence.task_names if task not in found[cell.regime][cell.sequence]]
         if missing:
-            sentences.append(
-                f"{cell.regime}, {cell.sequence}: no reference curves of {', '.join(missing)}, so no forward transfer; "
-                f"add `references: 3` to the study, or make them: nestrl reference {runs / cell.name} --seeds 0 1 2"
-            )
-    return sentences
+            regimes.setdefault((cell.sequence, ", ".join(missing)), []).append(cell.regime)
+    return [
+        f"{sequence} ({', '.join(where)}): no reference curves of {tasks}, so no forward transfer; to have them, add "
+        "`references: 3` to the study"
+        for (sequence, tasks), where in regimes.items()
+    ]
 
 
 def reference_jobs(plan: StudyPlan, folder: Path) -> dict[Path, tuple[Job, str]]:

@@ -67,7 +67,7 @@ class Running:
         """Make the reference curves that the plan asks for, then the runs."""
         began = time.monotonic()
         if not self.plan.references:
-            for sentence in what_is_missing(self.plan, self.places.runs):
+            for sentence in what_is_missing(self.plan):
                 self.say(sentence)
         self._record_what_has_ended()
         self.say(f"{len(self._cells)} of {len(self.plan.cells)} runs to do, {self.pool.workers} side by side")

@@ -35,6 +35,15 @@ def test_regimes_seeds_and_steps(study_file: Path) -> None:
     assert cells[0].config.sequence.total_steps == 600
 
 
+def test_options_that_need_one_another_are_tried_together(study_file: Path) -> None:
+    told_nothing = "shared: {boundaries: detected, identity: observed}"
+    study_file.write_text(study_file.read_text().replace("shared: {}", told_nothing))
+    assert {cell.config.boundaries for cell in read_plan(study_file).cells} == {"detected"}
+    study_file.write_text(study_file.read_text().replace("observed}", "observed,\n    treads: 2}"))
+    with pytest.raises(BadConfig, match=r"line 12: there is no option 'treads'.* 'threads'"):
+        read_plan(study_file)
+
+
 def test_without_orders_the_sequence_keeps_its_own(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text("name: plain\nsequences: [quick-3, nav-5]\nmethods: {finetune: }\n")
