@@ -3,7 +3,7 @@
 from nestrl import Segment, TaskSequence, register_sequence
 from nestrl.tasks.continual_world import meta_world_task
 
-TASKS = ("coffee-push", "plate-slide", "reach-wall", "door-open", "drawer-close", "button-press-topdown")
+TASKS = ("coffee-push", "pick-place", "plate-slide", "reach-wall", "door-open", "drawer-close", "button-press-topdown")
 STEPS = 300_000
 
 for name in TASKS:
