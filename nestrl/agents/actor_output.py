@@ -31,13 +31,6 @@ class ActorOutput(NamedTuple):
         """Return the most probable actions: (n, A), or (n,) Discrete."""
         return self.gaussian[0] if self.logits is None else self.logits.argmax(1)
 
-    def scaled(self, factor: float) -> "ActorOutput":
-        """Return the same distributions with this many times the mean, or the logits."""
-        if self.logits is not None:
-            return ActorOutput(logits=factor * self.logits)
-        mean, log_std = self.gaussian
-        return ActorOutput(mean=factor * mean, log_std=log_std)
-
     def sample(self) -> Tensor:
         """Return actions drawn with torch's global generator: (n, A), or (n,) Discrete."""
         if self.logits is None:

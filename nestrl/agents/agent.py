@@ -153,6 +153,29 @@ class Agent:
             for parameter in parameters:
                 self.optimizer.state.pop(parameter, None)
 
+    def renew(self) -> None:
+        """Give actor and critics fresh weights, in place, and let all optimizers forget."""
+        self.algorithm.policy.renew_actor()
+        self.algorithm.policy.renew_critic()
+        self._forget_momentum()
+
+    def branch(self) -> dict[str, Any]:
+        """Return copies of all that learns: policy, optimizers and, where there is one, the entropy coefficient."""
+        algorithm = self.algorithm
+        return {
+            "policy": copied(algorithm.policy.state_dict()),
+            "optimizers": {name: copied(optimizer.state_dict()) for name, optimizer in self._optimizers().items()},
+            "log_ent_coef": copied(getattr(algorithm, "log_ent_coef", None)),
+        }
+
+    def return_to(self, branch: Mapping[str, Any]) -> None:
+        """Go on learning from a `branch`; simulations, steps and random streams go on as they are."""
+        self.algorithm.policy.load_state_dict(branch["policy"])
+        for name, optimizer in self._optimizers().items():
+            optimizer.load_state_dict(branch["optimizers"][name])
+        if branch["log_ent_coef"] is not None:
+            self.algorithm.log_ent_coef.data.copy_(branch["log_ent_coef"])
+
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the network answer in task `target` as it would if that were task `source`."""
         self.algorithm.policy.copy_behaviour(source, target)
@@ -243,15 +266,19 @@ class Agent:
     def _leave_the_past(self, first: bool) -> None:
         """Forget momentum, values and experience of another task."""
         algorithm = self.algorithm
-        for optimizer in self._optimizers().values():
-            optimizer.state.clear()
+        self._forget_momentum()
         if not first and self.config.fresh_critic:
             algorithm.policy.renew_critic()
-        if self._first_entropy_coefficient is not None:
-            algorithm.log_ent_coef.data.copy_(self._first_entropy_coefficient)
         if self._replay is not None:
             self._replay.reset()
             algorithm.learning_starts = algorithm.num_timesteps + self._learning_starts
+
+    def _forget_momentum(self) -> None:
+        """Let all optimizers forget, and the entropy coefficient be what it was at first."""
+        for optimizer in self._optimizers().values():
+            optimizer.state.clear()
+        if self._first_entropy_coefficient is not None:
+            self.algorithm.log_ent_coef.data.copy_(self._first_entropy_coefficient)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that determines the future, between two calls of `learn`: tensors, arrays, primitives only.
@@ -259,10 +286,7 @@ class Agent:
         The simulations' state is TaskVecEnv's to save.
         """
         algorithm = self.algorithm
-        return {
-            "policy": copied(algorithm.policy.state_dict()),
-            "optimizers": {name: copied(optimizer.state_dict()) for name, optimizer in self._optimizers().items()},
-            "log_ent_coef": copied(getattr(algorithm, "log_ent_coef", None)),
+        return self.branch() | {
             "counters": {name: getattr(algorithm, name) for name in _COUNTERS if hasattr(algorithm, name)},
             "segment": {name: getattr(self, name) for name in _SEGMENT},
             "last_observations": copied(algorithm._last_obs),
@@ -276,11 +300,7 @@ class Agent:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`, after `start_task`; where simulations cannot resume, their episodes restart."""
         algorithm = self.algorithm
-        algorithm.policy.load_state_dict(state["policy"])
-        for name, optimizer in self._optimizers().items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        if state["log_ent_coef"] is not None:
-            algorithm.log_ent_coef.data.copy_(state["log_ent_coef"])
+        self.return_to(state)
         for name, value in state["counters"].items():
             setattr(algorithm, name, value)
         for name, value in state["segment"].items():

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from nestrl.errors import BadConfig
-from nestrl.methods.protocol import Card, Learner, Method, Observations, Policy
+from nestrl.methods.protocol import Card, Learner, Method, Observations, Pausing, Policy
 from nestrl.updates.regulated import Update, regulated_step
 
 ORDER = ("start", "retention", "whole", "plasticity")
@@ -37,6 +37,12 @@ class Composed:
         for part in reversed(self._parts.values()):
             step = partial(regulated_step, part.regulate, step)
         step()
+
+    def pause(self) -> None:
+        """Give every part that wants it a say between two rollouts."""
+        for part in self._parts.values():
+            if isinstance(part, Pausing):
+                part.pause()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """The segment is over for every part."""

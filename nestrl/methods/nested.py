@@ -6,7 +6,7 @@ A thin composition of nestrl.nested; the level table there says what each rung d
     ("dual_weights",)                      policy cloning with a drift limit, bit for bit
     without dual_weights                   all tasks weigh `weight`
     without slow_policy                    the fast policy is what is deployed
-    without traps                          a task that stands still half-solved is left to itself
+    without rival                          no task is ever learned afresh
     without meta_controller                its orders stay at their defaults, which change nothing
     without task_code                      a new task's code starts as initialised and moves as all other weights
 """
@@ -28,10 +28,11 @@ from nestrl.nested.dual_weights import DualWeights
 from nestrl.nested.levels import REMOVABLE, Clock
 from nestrl.nested.meta_controller import ConstantController, Orders, find_controller
 from nestrl.nested.meta_gradient import effects
+from nestrl.nested.rival import Rival
 from nestrl.nested.rounds import Rounds
 from nestrl.nested.slow_policy import SlowPolicy
 from nestrl.nested.task_code import STARTS, TaskCode
-from nestrl.nested.traps import Trap, quieten
+from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import put_values, values_of
@@ -61,9 +62,7 @@ class NestedOptions:
     capacity: int = 4096
     """Remembered observations a task."""
     consolidation: int = 500
-    """Gradient steps of each distillation: where the slow policy takes a task in, and where a trap is left."""
-    boldness: float = 0.0
-    """How boldly what is known goes on to speak in a task that stands still half-solved: 0 (noise alone) to 1."""
+    """Gradient steps of each distillation in which the slow policy takes a task in."""
 
     def __post_init__(self) -> None:
         given: object = self.levels
@@ -78,8 +77,6 @@ class NestedOptions:
         for name in ("weight", "meta_learning_rate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and at least 0.")
-        if not 0 <= self.boldness <= 1:
-            raise BadConfig(f"nested's boldness is {self.boldness}; it must lie between 0 and 1.")
         if self.code_start not in STARTS:
             raise BadConfig(f"nested's code_start is {self.code_start!r}; it must be one of {', '.join(STARTS)}.")
         find_controller(self.meta_controller)
@@ -109,8 +106,8 @@ class Nested(Taught):
         n_parameters = sum(parameter.numel() for parameter in self._parameters)
         rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
         self._consultation = Consultation(controller, options.drift_limit, rate, n_parameters)
-        self._slow = SlowPolicy(options.consolidation, options.drift_limit)
-        self._rounds, self._trap = Rounds(), Trap()
+        self._slow = SlowPolicy(options.drift_limit)
+        self._rounds, self._rival = Rounds(), Rival(learner)
         self._code = TaskCode({})
         self._current: int | None = None
         self._met: list[int] = []
@@ -125,7 +122,8 @@ class Nested(Taught):
         self._consultation.start_segment(len(self._old_tasks))
         self._rounds.start_segment(self._learner.tally)
         new = task_index not in self._met and bool(self._old_tasks)
-        self._trap.start_segment(new=self._has("traps") and new)
+        kept = set(self._old_tasks) <= set(self._slow.tasks)  # what a race leaves aside must not be lost
+        self._rival.start_segment(doubted=self._has("rival") and new and kept)
 
     def regulate(self, update: Update) -> None:
         """Take orders if it is time, add the retention gradient, apply, and make the step as long as ordered."""
@@ -137,24 +135,29 @@ class Nested(Taught):
         if consulted:
             self._take_orders()
         orders = self._consultation.orders
-        retention = self._retention_gradient() if self._keeps and self._old_tasks else None
+        held = self._keeps and self._old_tasks and not self._rival.fresh
+        retention = self._retention_gradient() if held else None
         kept = self._look_up(retention, consulted)
         if retention is not None:
             update.add_gradient(self._parameters, [part if part is None else orders.share * part for part in retention])
         self._apply(update, orders, kept)
-        if self._clock.ends("meta_controller"):  # after an update: the next rollout is the freed one's
-            self._leave_a_trap()
+
+    def pause(self) -> None:
+        """Between two rollouts: let a fresh network have its chance where a new task does not get on."""
+        if self._current is not None:
+            self._rounds.read(self._learner.tally)
+            self._rival.pause(self._rounds)
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
+        self._rival.finish(self._rounds)
         super().end(segment_index, task_index, observations)
         self._current = None
         if task_index not in self._met:
             self._met.append(task_index)
         if self._has("slow_policy"):
             self._clock.count("slow_policy")
-            if self._slow.consolidate(self._learner.policy_with(), self._memory, self._generator):
-                put_values(self._slow.values or [], self._parameters)
+            self._consolidate()
 
     def policy_for(self, task_index: int) -> Policy:
         """Return the slow policy for the tasks that it has taken in, the fast one for the present and all others."""
@@ -170,10 +173,10 @@ class Nested(Taught):
         return (
             measured
             | self._consultation.measurements()
+            | self._rival.measurements()
             | {f"updates.{level}": float(count) for level, count in self._clock.updates.items()}
             | self._weights_measured()
             | {
-                "traps": float(self._clock.updates.get("traps", 0)),
                 "commits": float(self._slow.commits),
                 "inner": success,
                 "outer": success - excess,
@@ -187,7 +190,7 @@ class Nested(Taught):
             "clock": self._clock.state_dict(),
             "consultation": self._consultation.state_dict(),
             "rounds": self._rounds.state_dict(),
-            "trap": self._trap.state_dict(),
+            "rival": self._rival.state_dict(),
             "slow": self._slow.state_dict(),
             "current": self._current,
             "met": list(self._met),
@@ -199,7 +202,7 @@ class Nested(Taught):
         self._clock.load_state_dict(state["clock"])
         self._consultation.load_state_dict(state["consultation"])
         self._rounds.load_state_dict(state["rounds"])
-        self._trap.load_state_dict(state["trap"])
+        self._rival.load_state_dict(state["rival"])
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
         self._current, self._met = state["current"], list(state["met"])
 
@@ -211,15 +214,16 @@ class Nested(Taught):
         """Whether there is anything that holds the fast policy: memory comes with dual weights or the slow policy."""
         return self._has("dual_weights") or self._has("slow_policy")
 
-    def _leave_a_trap(self) -> None:
-        """Let a policy that stands still in a half-solved task answer there more quietly, and explore anew."""
-        if self._current is None or not self._trap.caught(self._learner.progress, self._rounds):
-            return
-        options, student = self._options, self._learner.policy_with()
-        told = self._current, self._learner.n_tasks, options.boldness, options.consolidation
-        quieten(student, self._memory, *told, self._generator)
-        put_values(values_of(student.parameters), self._parameters)
-        self._clock.count("traps")
+    def _consolidate(self) -> None:
+        """Let the slow policy take all skills in, and the fast one go on from it.
+
+        A candidate starts from the fast policy; where that began afresh and knows nothing else, from the slow one.
+        """
+        fresh = self._rival.fresh
+        candidate = self._learner.policy_with(self._slow.values if fresh else None)
+        options = DistillationOptions() if fresh else DistillationOptions(steps=self._options.consolidation)
+        if self._slow.consolidate(candidate, self._memory, options, self._generator):
+            put_values(self._slow.values or [], self._parameters)
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""

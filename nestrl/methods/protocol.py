@@ -6,7 +6,7 @@ one known.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,18 @@ class Learner(Protocol):
         """Give the actor fresh weights in place, as a new learner would have, and no momentum."""
         ...
 
+    def renew(self) -> None:
+        """Give actor and critics fresh weights in place, and no momentum: a new learner in the same simulations."""
+        ...
+
+    def branch(self) -> dict[str, Any]:
+        """Return copies of all that learns, for `return_to`: actor, critics and what their optimizers remember."""
+        ...
+
+    def return_to(self, branch: dict[str, Any]) -> None:
+        """Go on learning from where `branch` was called; simulations and steps go on as they are."""
+        ...
+
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the network answer in task `target` as it would if that were task `source`; other tasks do not change."""
         ...
@@ -153,4 +165,13 @@ class Method(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
+        ...
+
+
+@runtime_checkable
+class Pausing(Protocol):
+    """A method that also has a say between two rollouts, the only place where a network may change at once."""
+
+    def pause(self) -> None:
+        """Look, and change what is learned from the next rollout on; called some fifty times a segment."""
         ...

@@ -55,11 +55,11 @@ LEVELS = (
         "weigh the drift in the fast policy's step",
     ),
     LevelSpec(
-        "traps",
-        "how boldly what is known speaks in a new task",
-        "segment, if it stands still half-solved",
-        "successes of two rounds of episodes; memory of all tasks, said to come from this one",
-        "boldness x its own answers there, the teachers' elsewhere",
+        "rival",
+        "whether a new task goes on from what is known or from a fresh network",
+        "segment, if half of the episodes do not succeed after .15 of it",
+        "mean return of a round of episodes of each, after as many steps",
+        "the higher return",
         "fast policy",
     ),
     LevelSpec(
@@ -81,7 +81,7 @@ LEVELS = (
 )
 """From the fastest to the slowest."""
 
-REMOVABLE = ("task_code", "meta_controller", "dual_weights", "traps", "slow_policy")
+REMOVABLE = ("task_code", "meta_controller", "dual_weights", "rival", "slow_policy")
 """Rungs that can be taken out of a run; what is then left is said in `nestrl.methods.nested`."""
 
 

@@ -22,11 +22,11 @@ class SlowPolicy:
     answers, never to its own earlier ones, so drift does not add up over tasks. It is committed when on fresh memory
     batches every task's drift is within the limit, or not above what it was before.
 
-    steps: gradient steps of a distillation. drift_limit: in nats.
+    drift_limit: in nats.
     """
 
-    def __init__(self, steps: int, drift_limit: float) -> None:
-        self._steps, self._drift_limit = steps, drift_limit
+    def __init__(self, drift_limit: float) -> None:
+        self._drift_limit = drift_limit
         self.policy: OwnPolicy | None = None
         self.tasks: tuple[int, ...] = ()
         """Tasks whose skill it has."""
@@ -42,14 +42,16 @@ class SlowPolicy:
         """Size of the actor."""
         return 0 if self.policy is None else n_bytes(self.policy.parameters)
 
-    def consolidate(self, candidate: OwnPolicy, memory: TeacherMemory, generator: torch.Generator) -> bool:
+    def consolidate(
+        self, candidate: OwnPolicy, memory: TeacherMemory, options: DistillationOptions, generator: torch.Generator
+    ) -> bool:
         """Try to take in all tasks of the memory with a candidate that may be trained; tell whether it was committed.
 
         Where there is but one task the candidate is taken as it is.
         """
         before = _drifts(candidate, memory, generator)
         if len(memory.tasks) > 1:
-            distill(candidate, memory, DistillationOptions(steps=self._steps), generator)
+            distill(candidate, memory, options, generator)
         after = _drifts(candidate, memory, generator)
         if bool((after > torch.clamp(before, min=self._drift_limit)).any()):
             return False

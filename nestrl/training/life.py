@@ -15,6 +15,7 @@ from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import DamagedCheckpoint
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.methods import make_method
+from nestrl.methods.protocol import Pausing
 from nestrl.tasks.sequence import Segment
 from nestrl.training.alarms import alarms
 from nestrl.training.checkpoint import load_newest, save
@@ -161,6 +162,8 @@ class Life:
                 self.steps_here += self.agent.learn(min(slice_steps, until - self.steps_here))
             self._say_what_diverged()
             self._notice()
+            if isinstance(self.method, Pausing):
+                self.method.pause()
             self._log.write(
                 "training",
                 steps=self.steps,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nestrl.agents.agent import Simulations, TryOut
 from nestrl.methods.acting_as import ActingAs
-from nestrl.methods.protocol import Method, Observations, Policy
+from nestrl.methods.protocol import Method, Observations, Pausing, Policy
 from nestrl.methods.recognizing import Recognizing, tried_out
 from nestrl.nested.recognition import Recognizer
 from nestrl.updates.regulated import Update
@@ -47,6 +47,11 @@ class Recognised:
         """Let the method take part in a step of the optimizer."""
         self._choices.clear()
         self._method.regulate(update)
+
+    def pause(self) -> None:
+        """Give the method a say between two rollouts, if it wants one."""
+        if isinstance(self._method, Pausing):
+            self._method.pause()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """The segment is over, as the method is told, too."""

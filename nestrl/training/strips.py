@@ -35,7 +35,8 @@ BEFORE_ORDERS = (Strip("fast_policy", "drift"),)
 AFTER_ORDERS = (
     Strip("dual_weights", "weight"),
     Strip("dual_weights", "active_share"),
-    Strip("traps", "traps", counts=True),
+    Strip("rival", "races", counts=True),
+    Strip("rival", "races_won", counts=True),
     Strip("slow_policy", "commits", counts=True),
     Strip(OBJECTIVES, "inner"),
     Strip(OBJECTIVES, "outer"),

@@ -98,6 +98,9 @@ class Unlabelled(Recognised):
             self._agent.load_state_dict(agent)
         self._begun = True
 
+    def pause(self) -> None:
+        """Say nothing: nobody knows here how long a segment will be, nor whether it is still the same one."""
+
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Say nothing."""
 

@@ -40,10 +40,6 @@ class TeacherMemory:
         """Size of everything remembered."""
         return sum(field.nbytes for field in self._fields.values())
 
-    def observations(self) -> Tensor:
-        """Return a copy of the observations (m, D + N) of all tasks."""
-        return self._fields["observations"].clone()
-
     def remember(self, task: int, observations: Tensor, teacher: ActorOutput, generator: torch.Generator) -> None:
         """Replace what is remembered of a task by at most `capacity` of these rows (m), drawn at random.
 

@@ -9,6 +9,7 @@ from torch import nn
 from nestrl.agents.actor_output import ActorOutput
 from nestrl.agents.experience import Experience
 from nestrl.agents.tally import Tally
+from nestrl.methods.protocol import Pausing
 from nestrl.updates.regulated import RegulatedAdam
 
 FEATURES, TASKS, ACTIONS = 4, 3, 2
@@ -64,6 +65,19 @@ class FakeLearner:
                     module.reset_parameters()
         self.log_std.data.fill_(-0.5)
 
+    def renew(self):
+        self.renew_actor()
+        self.optimizer.state.clear()
+
+    def branch(self):
+        return {"values": self.parameters(), "optimizer": copy.deepcopy(self.optimizer.state_dict())}
+
+    def return_to(self, branch):
+        live_ones = [parameter for group in self.actor_groups().values() for parameter in group]
+        for parameter, value in zip(live_ones, branch["values"], strict=True):
+            parameter.data.copy_(value)
+        self.optimizer.load_state_dict(branch["optimizer"])
+
     def copy_behaviour(self, source, target):
         with torch.no_grad():
             weight = self.trunk[0].weight
@@ -100,6 +114,7 @@ class FakeLearner:
             return Experience(observations, actions, output.log_prob(actions), advantages)
 
     last_task = 0
+    succeeds = True  # in every training episode
 
     def observations(self, task, n=256, generator=None):
         observations = torch.randn(n, FEATURES + TASKS, generator=generator or self.generator)
@@ -151,7 +166,9 @@ def live(method, learner, tasks, steps=300):
         for step in range(steps):
             learner.progress = step / steps
             loss = learner.step(task)
-            learner.tally = learner.tally.plus(Tally(0, 1, -loss, loss**2, 0))
+            learner.tally = learner.tally.plus(Tally(0, 1, -loss, loss**2, learner.succeeds))
+            if isinstance(method, Pausing):
+                method.pause()
         losses.append(loss)
         method.end(segment, task, learner.observations(task, 1000).numpy().astype(np.float32))
     return losses

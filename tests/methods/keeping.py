@@ -64,7 +64,7 @@ def resumes_exactly(make_method, steps=7):
     for parameter, value in zip(twin.optimizer.param_groups[0]["params"], learner.parameters(), strict=True):
         parameter.data.copy_(value)
     twin.generator.set_state(learner.generator.get_state())
-    twin.progress = learner.progress
+    twin.progress, twin.tally = learner.progress, learner.tally
     buffer.seek(0)
     state = torch.load(buffer, weights_only=True)
     twin.optimizer.load_state_dict(state["optimizer"])

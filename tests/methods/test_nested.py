@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from nestrl.agents.tally import Tally
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods.cloning import Cloning, CloningOptions
 from nestrl.methods.nested import Nested, NestedOptions
@@ -85,50 +84,41 @@ def test_old_tasks_are_answered_by_the_slow_policy_the_present_one_by_the_fast()
     assert not same(before, learner.parameters())
 
 
-def half_solved(learner):
-    """Let every other training episode look like a success, and none better than before."""
-    plus = Tally.plus
-
-    class Standing(Tally):
-        def plus(self, other):
-            return Standing(*plus(self, Tally(0, 1, 0.0, 0.0, self.episodes % 2)))
-
-    learner.new_tally = lambda: Standing(2)
-
-
-@pytest.mark.parametrize("discrete", [False, True], ids=["Box", "Discrete"])
-@pytest.mark.parametrize("boldness", [0.0, 0.5])
-def test_out_of_a_trap_it_answers_more_quietly_and_keeps_old_skills(boldness, discrete):
-    learner = FakeLearner(discrete)
-    method = nested(consolidation=400, consult_every=4, boldness=boldness)(learner)
-    live(method, learner, [0], 200)
-    half_solved(learner)
-    old, new = learner.observations(0, 1000), learner.observations(1, 1000)
+def deadened(learner):
+    """Leave the learner a network that cannot learn: nothing but its last bias gets a gradient."""
     with torch.no_grad():
-        known = learner.output(old)
-    learner.tally = learner.new_tally()
-    method.begin(1, 1)
-    freed_after = None
-    for step in range(1, 41):
-        with torch.no_grad():
-            wanted = learner.output(new).scaled(boldness)
-        learner.progress = step / 100
-        learner.step(1)
-        learner.tally = learner.tally.plus(None)
-        if method.measurements()["traps"] and freed_after is None:
-            freed_after = step
-            assert drift_between(wanted, learner.output(new)).total.mean() < 0.1
-            assert drift_between(known, learner.output(old)).total.mean() < 0.1
-    assert freed_after == 12  # gradient steps: after the third reading, which is the first to show two whole rounds
-    assert method.measurements()["traps"] == 1
+        for part in (learner.trunk, learner.head):
+            for values in part.parameters():
+                values.zero_()
+    learner.succeeds = False
 
 
-def test_neither_the_first_task_nor_one_that_comes_back_is_a_trap():
+@pytest.mark.learning
+@pytest.mark.parametrize("discrete", [False, True], ids=["Box", "Discrete"])
+def test_where_what_is_known_learns_nothing_a_fresh_network_does_and_the_old_skill_is_kept(discrete):
+    learner = FakeLearner(discrete)
+    method = nested(consolidation=400)(learner)
+    live(method, learner, [0], 300)
+    old = learner.observations(0, 1000)
+    with torch.no_grad():
+        known = method.policy_for(0).output(old)
+    deadened(learner)
+    (loss,) = live(method, learner, [1], 600)
+    measured = method.measurements()
+    assert (measured["races"], measured["races_won"], measured["commits"]) == (1, 1, 2)
+    assert loss < 0.2
+    for policy in (method.policy_for(0), learner.policy):  # the fast policy goes on from the slow one
+        assert drift_between(known, policy.output(old)).total.mean() < 0.03
+
+
+def test_neither_the_first_task_nor_one_that_comes_back_nor_one_that_succeeds_is_raced_for():
     learner = FakeLearner()
-    method = nested(consult_every=4)(learner)
-    half_solved(learner)
+    method = nested()(learner)
+    learner.succeeds = False
     live(method, learner, [0, 0], 40)
-    assert method.measurements()["traps"] == 0
+    learner.succeeds = True
+    live(method, learner, [1], 40)
+    assert method.measurements()["races"] == 0
 
 
 @pytest.mark.parametrize(
@@ -151,7 +141,6 @@ def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical(options):
         ({"drift_limit": 0.0}, BadConfig, "drift_limit"),
         ({"meta_learning_rate": float("nan")}, BadConfig, "meta_learning_rate"),
         ({"code_start": "best"}, BadConfig, "blend"),
-        ({"boldness": 1.5}, BadConfig, "between 0 and 1"),
         ({"meta_controller": "nowhere.safetensors"}, BadConfig, "learn-controller"),
     ],
 )

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from nestrl.nested.slow_policy import SlowPolicy
+from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
 
@@ -30,9 +31,9 @@ def test_brings_back_what_the_fast_policy_has_lost():
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1, 2], generator)
     lost = drifts(learner, memory, generator)
-    slow = SlowPolicy(400, drift_limit=0.03)
+    slow = SlowPolicy(drift_limit=0.03)
     assert lost.max() > 0.3
-    assert slow.consolidate(learner.policy_with(), memory, generator)
+    assert slow.consolidate(learner.policy_with(), memory, DistillationOptions(steps=400), generator)
     assert drifts(slow.policy, memory, generator).max() < 0.1
     assert (slow.tasks, slow.commits) == ((0, 1, 2), 1)
     assert torch.equal(
@@ -45,8 +46,8 @@ def test_brings_back_what_the_fast_policy_has_lost():
 def test_is_not_committed_where_a_skill_would_become_worse():
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1], generator)
-    slow = SlowPolicy(1, drift_limit=0.001)  # one step of 5e-3 for every parameter, and no time to settle
-    assert not slow.consolidate(learner.policy_with(), memory, generator)
+    slow = SlowPolicy(drift_limit=0.001)  # one step of 5e-3 for every parameter, and no time to settle
+    assert not slow.consolidate(learner.policy_with(), memory, DistillationOptions(steps=1), generator)
     assert slow.policy is None
     assert slow.tasks == ()
 
@@ -55,10 +56,10 @@ def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1], generator)
     before = learner.parameters()
-    slow = SlowPolicy(50, drift_limit=10.0)
-    slow.consolidate(learner.policy_with(), memory, generator)
+    slow = SlowPolicy(drift_limit=10.0)
+    slow.consolidate(learner.policy_with(), memory, DistillationOptions(steps=50), generator)
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
-    twin = SlowPolicy(50, drift_limit=10.0)
+    twin = SlowPolicy(drift_limit=10.0)
     twin.load_state_dict(slow.state_dict(), FakePolicy(learner))
     assert twin.state_dict()["tasks"] == [0, 1]
     assert all(torch.equal(a, b) for a, b in zip(slow.policy.parameters, twin.policy.parameters, strict=True))
