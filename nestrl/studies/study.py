@@ -9,8 +9,6 @@ runs/<name>/                     the runs' folders; beside each its output (.log
 """
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from nestrl.errors import BadConfig
 from nestrl.studies.ledger import Record, read_ledger
 from nestrl.studies.plan import Cell, StudyPlan, read_plan
 from nestrl.studies.references import References
-from nestrl.training.writing import one_clear_error, write_file
+from nestrl.training.writing import one_clear_error, write_command, write_file
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def write_what_is_run(path: Path, results: Path, name: str) -> None:
         results.mkdir(parents=True, exist_ok=True)
     if path.resolve() != (results / name).resolve():
         write_file(results / name, path.read_bytes())
-    write_file(results / "command.txt", (shlex.join(sys.argv) + "\n").encode())
+    write_command(results / "command.txt")
 
 
 def open_study(folder: str | Path) -> Study:

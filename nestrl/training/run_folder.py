@@ -12,9 +12,7 @@ checkpoints/       the last two, each enough to go on exactly
 
 import json
 import platform
-import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -30,7 +28,7 @@ from nestrl.errors import BadConfig, RunExists
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.tasks.union import UnionSpace
 from nestrl.training.config import RunConfig, import_modules
-from nestrl.training.writing import one_clear_error, write_file, write_json
+from nestrl.training.writing import one_clear_error, write_command, write_file, write_json
 
 PACKAGES = ("nestrl", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines3")
 PHYSICS_OF_EXTRAS = ("envpool",)  # named only where they are installed
@@ -74,7 +72,7 @@ class RunFolder:
         with one_clear_error(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / "versions.json", versions())
-        write_file(self.path / "command.txt", (shlex.join(sys.argv) + "\n").encode())
+        write_command(self.path / "command.txt")
         write_file(self.path / "config.json", config.to_json().encode())  # last: a folder with it is a run
 
     def config(self) -> RunConfig:

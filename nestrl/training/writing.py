@@ -5,6 +5,8 @@ import io
 import json
 import math
 import os
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +29,13 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
             part.unlink(missing_ok=True)  # gives the space back
             raise
         _sync_folder(path.parent)
+
+
+def write_command(path: Path) -> None:
+    """Write the command line of this process, as a user would type it anywhere."""
+    program, *arguments = sys.argv
+    installed = Path(program).name in ("nestrl", "cli.py")  # as a script, or `python -m nestrl.cli`
+    write_file(path, (shlex.join(["nestrl" if installed else program, *arguments]) + "\n").encode())
 
 
 def write_figure(path: Path, figure: Any) -> None:

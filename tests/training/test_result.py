@@ -15,6 +15,7 @@ from nestrl.training.from_scratch import make_references
 from nestrl.training.references import find_references, reference_path
 from nestrl.training.result import Run
 from nestrl.training.trainer import run
+from nestrl.training.writing import write_command
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +127,19 @@ def test_any_gymnasium_task_with_dict_or_discrete_spaces(tmp_path: Path) -> None
     assert action in (0, 1)
     swing, _ = agent.predict(gym.make("Pendulum-v1").reset(seed=0)[0], task="swing")
     assert swing.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("argv", "written"),
+    [
+        (["/home/me/.venv/bin/nestrl", "train", "a b.yaml"], "nestrl train 'a b.yaml'\n"),
+        (["/home/me/nestrl/cli.py", "study", "s.yaml"], "nestrl study s.yaml\n"),
+        (["scripts/train.py"], "scripts/train.py\n"),
+    ],
+)
+def test_the_command_is_written_as_anybody_would_type_it(
+    argv: list[str], written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", argv)
+    write_command(tmp_path / "command.txt")
+    assert (tmp_path / "command.txt").read_text() == written
