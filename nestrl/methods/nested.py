@@ -145,12 +145,11 @@ class Nested(Taught):
     def pause(self) -> None:
         """Between two rollouts: let a fresh network have its chance where a new task does not get on."""
         if self._current is not None:
-            self._rounds.read(self._learner.tally)
-            self._rival.pause(self._rounds)
+            self._rival.pause()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
-        self._rival.finish(self._rounds)
+        self._rival.finish()
         super().end(segment_index, task_index, observations)
         self._current = None
         if task_index not in self._met:

@@ -57,9 +57,9 @@ LEVELS = (
     LevelSpec(
         "rival",
         "whether a new task goes on from what is known or from a fresh network",
-        "segment, if half of the episodes do not succeed after .15 of it",
-        "mean return of a round of episodes of each, after as many steps",
-        "the higher return",
+        "segment, if the task stands still",
+        "returns and successes of the last .15 of the segment, at least two rounds of episodes",
+        "a rising return",
         "fast policy",
     ),
     LevelSpec(

@@ -84,25 +84,34 @@ def test_old_tasks_are_answered_by_the_slow_policy_the_present_one_by_the_fast()
     assert not same(before, learner.parameters())
 
 
-def deadened(learner):
-    """Leave the learner a network that cannot learn: nothing but its last bias gets a gradient."""
-    with torch.no_grad():
-        for part in (learner.trunk, learner.head):
-            for values in part.parameters():
-                values.zero_()
-    learner.succeeds = False
+class Standing(FakeLearner):
+    """What it has learned stands in its way: it learns nothing more, unless it is renewed."""
+
+    stands = succeeds = False
+
+    def step(self, task):
+        if not self.stands:
+            return super().step(task)
+        before = self.branch()
+        loss = super().step(task)
+        super().return_to(before)
+        return loss
+
+    def renew(self):
+        super().renew()
+        self.stands = False
 
 
 @pytest.mark.learning
 @pytest.mark.parametrize("discrete", [False, True], ids=["Box", "Discrete"])
 def test_where_what_is_known_learns_nothing_a_fresh_network_does_and_the_old_skill_is_kept(discrete):
-    learner = FakeLearner(discrete)
+    learner = Standing(discrete)
     method = nested(consolidation=400)(learner)
     live(method, learner, [0], 300)
     old = learner.observations(0, 1000)
     with torch.no_grad():
         known = method.policy_for(0).output(old)
-    deadened(learner)
+    learner.stands = True
     (loss,) = live(method, learner, [1], 600)
     measured = method.measurements()
     assert (measured["races"], measured["races_won"], measured["commits"]) == (1, 1, 2)

@@ -1,18 +1,26 @@
 """The race of a known network with a fresh one: when it is run, who wins, and that the loser leaves no trace."""
 
+import numpy as np
 import pytest
 
 from nestrl.agents.tally import Tally
 from nestrl.nested.rival import Rival
-from nestrl.nested.rounds import Rounds
 
-SIMULATIONS = 10
+SIMULATIONS, PAUSES = 11, 50
 
 
 class Learner:
-    """Knows only which network it has: "known", "fresh", or any that it is returned to."""
+    """Knows only which network it has: "known" or "fresh", and the episodes that it is given."""
 
     progress, network = 0.0, "known"
+
+    def __init__(self):
+        self.tally = Tally(SIMULATIONS)
+
+    def play(self, returns, success):
+        self.tally = self.tally.plus(
+            Tally(0, len(returns), sum(returns), sum(returns**2), round(success * len(returns)))
+        )
 
     def branch(self):
         return {"network": self.network}
@@ -24,19 +32,25 @@ class Learner:
         self.network = branch["network"]
 
 
-def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None):
-    """Lead a race through a segment in which each network has its own mean return; return rival, learner, history."""
-    learner, rounds, tally, history = Learner(), Rounds(), Tally(SIMULATIONS), []
+def standing(level):
+    return lambda progress: level
+
+
+def rising(slope, start=0.0):
+    return lambda progress: start + slope * progress
+
+
+def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, episodes=SIMULATIONS):
+    """Lead through a segment in which each network has its own curve of returns; return rival and history."""
+    learner, noise, history = Learner(), np.random.default_rng(0), []
     rival = Rival(learner)
-    rounds.start_segment(tally)
     rival.start_segment(doubted=doubted)
-    for step in range(1, 51):
-        learner.progress = step / 50
-        mean = {"known": known, "fresh": fresh}[learner.network]
-        tally = tally.plus(Tally(0, SIMULATIONS, mean * SIMULATIONS, 0.0, round(success * SIMULATIONS)))
-        rounds.read(tally)
-        rival.pause(rounds)
-        if step == resume_at:
+    for pause in range(1, PAUSES + 1):
+        learner.progress = pause / PAUSES
+        level = {"known": known, "fresh": fresh}[learner.network](learner.progress)
+        learner.play(level + noise.normal(size=episodes), success)
+        rival.pause()
+        if pause == resume_at:
             resumed = Rival(learner)
             resumed.start_segment(doubted=doubted)
             resumed.load_state_dict(rival.state_dict())
@@ -44,25 +58,38 @@ def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None):
         history.append(learner.network)
         if learner.progress >= until:
             break
-    rival.finish(rounds)
-    return rival, learner, history
+    rival.finish()
+    return rival, history, learner
 
 
 @pytest.mark.parametrize("resume_at", [None, 4, 12, 20])
-@pytest.mark.parametrize(("fresh", "winner"), [(2.0, "fresh"), (0.5, "known"), (1.0, "known")])
-def test_the_higher_return_wins_the_rest_of_the_segment(fresh, winner, resume_at):
-    rival, _, history = race(1.0, fresh, resume_at=resume_at)
-    assert history == ["known"] * 7 + ["fresh"] * 8 + [winner] * 35  # paused after .16 of the segment, and .32
+@pytest.mark.parametrize(
+    ("fresh", "winner"),
+    [(rising(20, start=-10), "fresh"), (standing(5), "fresh"), (standing(0), "known")],
+    ids=["below but rising", "above", "below and standing"],
+)
+def test_where_the_known_one_stands_still_a_fresh_one_that_gets_on_has_the_rest(fresh, winner, resume_at):
+    rival, history, _ = race(standing(1), fresh, resume_at=resume_at)
+    assert history == ["known"] * 7 + ["fresh"] * 8 + [winner] * 35  # judged after .16 of the segment, and .16 more
     assert (rival.fresh, rival.won, rival.races) == (winner == "fresh", winner == "fresh", 1)
-    assert rival.lead == fresh - 1.0
 
 
-@pytest.mark.parametrize("options", [{"success": 0.5}, {"doubted": False}], ids=["succeeds", "not doubted"])
+@pytest.mark.parametrize(
+    "options",
+    [{"known": rising(50)}, {"success": 0.6}, {"doubted": False}, {"episodes": 0}, {"episodes": 1}],
+    ids=["gets on", "succeeds", "not doubted", "no episodes", "two rounds come too late"],
+)
 def test_no_race_where_there_is_no_doubt(options):
-    rival, _, history = race(1.0, 2.0, **options)
+    rival, history, _ = race(**{"known": standing(1), "fresh": standing(2)} | options)
     assert set(history) == {"known"} and rival.races == 0
 
 
-def test_a_race_that_the_segment_cuts_short_is_decided_at_its_end():
-    rival, learner, _ = race(1.0, 0.5, until=0.2)
-    assert learner.network == "known" and not rival.fresh
+def test_what_gets_on_and_then_stands_still_is_doubted_in_time_or_never():
+    for until, races in [(0.2, 1), (0.6, 0)]:
+        _, history, _ = race(lambda progress, end=until: 50 * min(progress, end), standing(2))
+        assert ("fresh" in history) == races
+
+
+def test_a_race_that_the_segment_cuts_short_is_lost():
+    rival, _, learner = race(standing(1), standing(5), until=0.2)
+    assert learner.network == "known" and not rival.fresh and rival.races == 1
