@@ -2,6 +2,7 @@
 
 nestrl reference mixed-10 --seeds 0 1 2 3 4          # trains what is missing: some 20 million steps, an hour on 2 cores
 python scripts/learning_curves.py mixed-10           # -> results/learning_curves.csv, .md and .png
+python scripts/learning_curves.py cw10-fast results/cw10-fast        # -> results/cw10-fast/learning_curves.csv, ...
 """
 
 import csv
@@ -23,12 +24,12 @@ LEARNED = 0.9
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def main(sequence: str = "mixed-10") -> None:
+def main(sequence: str = "mixed-10", folder: str | Path = RESULTS) -> None:
     """Write the table, the numbers and the picture."""
-    curves = read(configure(sequence))
-    write_numbers(curves, RESULTS / "learning_curves.csv")
-    (RESULTS / "learning_curves.md").write_text(table(curves))
-    draw(curves, RESULTS / "learning_curves.png")
+    curves, path = read(configure(sequence)), Path(folder) / "learning_curves"
+    write_numbers(curves, path.with_suffix(".csv"))
+    path.with_suffix(".md").write_text(table(curves))
+    draw(curves, path.with_suffix(".png"))
     print(table(curves))
 
 

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+ENOUGH = 30
+"""Episodes from which on a mean return and its standard error are worth reading."""
+
 
 class Tally(NamedTuple):
     """Finished episodes, all begun in one segment, in n simulations side by side.
@@ -37,6 +40,11 @@ class Tally(NamedTuple):
     def success(self) -> float:
         """Share that succeeded, in 0..1; nan without episodes."""
         return self.successes / self.episodes if self.episodes else float("nan")
+
+    @property
+    def squared_error(self) -> float:
+        """Squared standard error of the mean return; nan without episodes."""
+        return self.variance / self.episodes if self.episodes else float("nan")
 
     def since(self, earlier: "Tally") -> "Tally":
         """Return the episodes that came after an earlier tally of the same segment."""

@@ -7,6 +7,7 @@ A thin composition of nestrl.nested; the level table there says what each rung d
     without dual_weights                   all tasks weigh `weight`
     without slow_policy                    the fast policy is what is deployed
     without rival                          no task is ever learned afresh
+    without peak                           the last policy of a segment is what is kept of it
     without meta_controller                its orders stay at their defaults, which change nothing
     without task_code                      a new task's code starts as initialised and moves as all other weights
 """
@@ -28,6 +29,7 @@ from nestrl.nested.dual_weights import DualWeights
 from nestrl.nested.levels import REMOVABLE, Clock
 from nestrl.nested.meta_controller import ConstantController, Orders, find_controller
 from nestrl.nested.meta_gradient import effects
+from nestrl.nested.peak import Peak
 from nestrl.nested.rival import Rival
 from nestrl.nested.rounds import Rounds
 from nestrl.nested.slow_policy import SlowPolicy
@@ -107,7 +109,7 @@ class Nested(Taught):
         rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
         self._consultation = Consultation(controller, options.drift_limit, rate, n_parameters)
         self._slow = SlowPolicy(options.drift_limit)
-        self._rounds, self._rival = Rounds(), Rival(learner)
+        self._rounds, self._rival, self._peak = Rounds(), Rival(learner), Peak(self._parameters)
         self._code = TaskCode({})
         self._current: int | None = None
         self._met: list[int] = []
@@ -124,6 +126,7 @@ class Nested(Taught):
         new = task_index not in self._met and bool(self._old_tasks)
         kept = set(self._old_tasks) <= set(self._slow.tasks)  # what a race leaves aside must not be lost
         self._rival.start_segment(doubted=self._has("rival") and new and kept)
+        self._peak.start_segment(self._learner.tally)
 
     def regulate(self, update: Update) -> None:
         """Take orders if it is time, add the retention gradient, apply, and make the step as long as ordered."""
@@ -143,13 +146,18 @@ class Nested(Taught):
         self._apply(update, orders, kept)
 
     def pause(self) -> None:
-        """Between two rollouts: let a fresh network have its chance where a new task does not get on."""
-        if self._current is not None:
-            self._rival.pause()
+        """Between two rollouts: remember the best policy; race a fresh network where a new task stands still."""
+        if self._current is None:
+            return
+        if self._has("peak"):
+            self._peak.pause(self._learner.tally)
+        if self._rival.pause():
+            self._peak.start_segment(self._learner.tally)
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
-        self._rival.finish()
+        if not self._rival.finish() and self._peak.take():
+            self._clock.count("peak")
         super().end(segment_index, task_index, observations)
         self._current = None
         if task_index not in self._met:
@@ -190,6 +198,7 @@ class Nested(Taught):
             "consultation": self._consultation.state_dict(),
             "rounds": self._rounds.state_dict(),
             "rival": self._rival.state_dict(),
+            "peak": self._peak.state_dict(),
             "slow": self._slow.state_dict(),
             "current": self._current,
             "met": list(self._met),
@@ -202,6 +211,7 @@ class Nested(Taught):
         self._consultation.load_state_dict(state["consultation"])
         self._rounds.load_state_dict(state["rounds"])
         self._rival.load_state_dict(state["rival"])
+        self._peak.load_state_dict(state["peak"])
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
         self._current, self._met = state["current"], list(state["met"])
 

@@ -57,10 +57,18 @@ LEVELS = (
     LevelSpec(
         "rival",
         "whether a new task goes on from what is known or from a fresh network",
-        "segment, if the task stands still",
-        "returns and successes of the last .15 of the segment, at least two rounds of episodes",
-        "a rising return",
+        "segment, if the new task is not mostly solved after .15 of it",
+        "returns and successes of the training episodes of both, at least two rounds each",
+        "a return that rises, and the higher one",
         "fast policy",
+    ),
+    LevelSpec(
+        "peak",
+        "which of the segment's policies is kept",
+        "task end, if the last one is clearly worse than the best",
+        "returns of each round of training episodes",
+        "the highest return",
+        "fast policy, which becomes teacher and is consolidated",
     ),
     LevelSpec(
         "slow_policy",
@@ -81,7 +89,7 @@ LEVELS = (
 )
 """From the fastest to the slowest."""
 
-REMOVABLE = ("task_code", "meta_controller", "dual_weights", "rival", "slow_policy")
+REMOVABLE = ("task_code", "meta_controller", "dual_weights", "rival", "peak", "slow_policy")
 """Rungs that can be taken out of a run; what is then left is said in `nestrl.methods.nested`."""
 
 

@@ -1,28 +1,29 @@
-"""The level that doubts what is known: where a new task stands still, a fresh network gets its chance.
+"""The level that doubts what is known: where it does not soon solve a new task, a fresh network gets its chance.
 
 A network that drives straight at goals does so in a maze, too, reaches those in sight, and stays there for a whole
 segment. Neither a fresh critic, nor more noise, nor freedom from the old skills leads it out (docs/log.md); from
-scratch the maze is learned. But a task that stands still may also be one that every network is slow to start on, and
-the curve of one network does not tell the two apart. So it is tried: the task is learned afresh for a while, nothing
-being kept meanwhile, since the slow policy answers for the old skills. A fresh network that gets on has the rest of the
-segment, and what it has learned is distilled into a copy of the slow policy at the task's end; else the known one goes
-on.
+scratch the maze is learned. But a task that is not solved may also be one that every network is slow to start on, and
+the curve of one network does not tell the two apart. So it is tried: the task is learned afresh for as long, nothing
+being kept meanwhile, since the slow policy answers for the old skills. Then one of the two has the rest of the segment:
 
-How either gets on is read off its last window of episodes, that holds at least two rounds (so that failures, which all
-end together at the horizon, count as often in both halves) and a share of the segment:
+    the fresh one, if it rises, and either is higher than the known one was, or that stood still
 
-    rising = mean return of the second half - of the first half > 2 standard errors
+and what it has learned is distilled into a copy of the slow policy at the task's end. The window of episodes that each
+is judged by holds two rounds at least (so that failures, which all end together at the horizon, count as often in both
+halves) and a share of the segment:
+
+    rises = mean return of the second half - of the first half > 2 standard errors
 """
 
 import math
 from typing import Any, NamedTuple, Protocol
 
-from nestrl.agents.tally import Tally
+from nestrl.agents.tally import ENOUGH, Tally
 
 WINDOW = 0.15
-"""Share of the segment that is looked back on; also what a fresh network gets before it is judged."""
+"""Share of the segment that each gets before it is judged, if that holds two rounds; else until it does."""
 MOSTLY = 0.6
-"""Share of successes from which on nobody is doubted."""
+"""Share of successes from which on what is known is not doubted."""
 LATEST = 0.4
 """Share of the segment after which too little is left to begin anew."""
 KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
@@ -49,7 +50,7 @@ class Halves(NamedTuple):
     @property
     def rising(self) -> bool:
         """Whether the later half has a higher mean return, by more than chance."""
-        error = math.sqrt(sum(half.variance / half.episodes for half in self))
+        error = math.sqrt(self.earlier.squared_error + self.later.squared_error)
         return self.later.mean - self.earlier.mean > 2 * error
 
 
@@ -61,7 +62,7 @@ class Rival:
         self._phase = SETTLED
         self._marks: list[tuple[float, Tally]] = []
         self._known: dict[str, Any] | None = None  # waits while the fresh one learns
-        self._level = 0.0  # mean return that it had reached
+        self._level, self._rose = 0.0, False  # how it did
         self.fresh = False
         """Whether the network is a fresh one."""
         self.races = self.won = 0
@@ -71,43 +72,45 @@ class Rival:
         self._phase, self.fresh, self._known = KNOWN if doubted else SETTLED, False, None
         self._marks = [(0.0, self._learner.tally)]
 
-    def pause(self) -> None:
-        """Between two rollouts: begin the race, or end it, where it is time."""
+    def pause(self) -> bool:
+        """Between two rollouts: begin the race, or end it, where it is time; return whether the network was changed."""
         if self._phase == SETTLED:
-            return
+            return False
         self._marks.append((self._learner.progress, self._learner.tally))
         halves = self._window()
         if halves is None:
-            return
+            return False
         if self._phase == FRESH:
-            self._settle(halves.rising or halves.later.mean > self._level)
-        elif self._learner.progress > LATEST:
+            return self._settle(wins=halves.rising and (halves.later.mean > self._level or not self._rose))
+        if self._learner.progress > LATEST or halves.later.success >= MOSTLY:
             self._phase = SETTLED
-        elif not halves.rising and halves.later.success < MOSTLY:
-            self._race(halves.later.mean)
+            return False
+        return self._race(halves)
 
-    def finish(self) -> None:
-        """The segment is over; a fresh network that could not yet be judged has lost."""
-        if self._phase == FRESH:
-            self._settle(wins=False)
+    def finish(self) -> bool:
+        """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so."""
+        return self._phase == FRESH and self._settle(wins=False)
 
-    def _race(self, level: float) -> None:
-        self._phase, self._level, self.fresh = FRESH, level, True
+    def _race(self, known: Halves) -> bool:
+        self._level, self._rose = known.later.mean, known.rising
+        self._phase, self.fresh = FRESH, True
         self.races += 1
         self._known = self._learner.branch()
         self._learner.renew()
         self._marks = self._marks[-1:]
+        return True
 
-    def _settle(self, wins: bool) -> None:
+    def _settle(self, *, wins: bool) -> bool:
         if not wins and self._known is not None:
             self._learner.return_to(self._known)
         self._phase, self.fresh, self._known = SETTLED, wins, None
         self.won += wins
+        return not wins
 
     def _window(self) -> Halves | None:
         """Return the halves of the present network's last window; None before it is whole."""
         progress, now = self._marks[-1]
-        old = [tally for at, tally in self._marks if at <= progress - WINDOW and now.since(tally).rounds >= 2]
+        old = [t for at, t in self._marks if at <= progress - WINDOW and _enough(now.since(t))]
         if not old:
             return None
         since = now.since(old[-1])
@@ -125,6 +128,7 @@ class Rival:
             "marks": [[progress, list(tally)] for progress, tally in self._marks],
             "known": self._known,
             "level": self._level,
+            "rose": self._rose,
             "fresh": self.fresh,
             "races": self.races,
             "won": self.won,
@@ -132,6 +136,12 @@ class Rival:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._phase, self._known, self._level = state["phase"], state["known"], state["level"]
+        self._phase, self._known = state["phase"], state["known"]
+        self._level, self._rose = state["level"], state["rose"]
         self._marks = [(progress, Tally(*tally)) for progress, tally in state["marks"]]
         self.fresh, self.races, self.won = state["fresh"], state["races"], state["won"]
+
+
+def _enough(episodes: Tally) -> bool:
+    """Return whether each half of these episodes can be a whole round, and its mean means something."""
+    return episodes.rounds >= 2 and episodes.episodes >= 2 * ENOUGH
