@@ -96,7 +96,7 @@ class Nested(Taught):
         part="retention",
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, slow policy",
         paper="none (this package)",
-        stores="4096 observations and outputs a task, and a second actor",
+        stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
         cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary",
     )
 
