@@ -1,16 +1,19 @@
-"""The level that doubts what is known: where it does not soon solve a new task, a fresh network gets its chance.
+"""The level that doubts what is known: where it does not get on with a new task, a fresh network gets its chance.
 
 A network that drives straight at goals does so in a maze, too, reaches those in sight, and stays there for a whole
 segment. Neither a fresh critic, nor more noise, nor freedom from the old skills leads it out (docs/log.md); from
-scratch the maze is learned. But a task that is not solved may also be one that every network is slow to start on, and
-the curve of one network does not tell the two apart. So it is tried: the task is learned afresh for as long, nothing
-being kept meanwhile, since the slow policy answers for the old skills. Then one of the two has the rest of the segment:
+scratch the maze is learned. But a task that does not get on may also be one that every network is slow to start on, and
+the curve of one network does not tell the two apart. So what is known is doubted, once,
 
-    the fresh one, if it rises, and either is higher than the known one was, or that stood still
+    if hardly an episode succeeds, or if it stands still and is not mostly solved;
 
-and what it has learned is distilled into a copy of the slow policy at the task's end. The window of episodes that each
-is judged by holds two rounds at least (so that failures, which all end together at the horizon, count as often in both
-halves) and a share of the segment:
+then the task is learned afresh for as long, nothing being kept meanwhile, since the slow policy answers for the old
+skills. The fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
+
+    if it rises, and either is higher than the known one was, or that stood still.
+
+The window of episodes that each is judged by holds two rounds at least (so that failures, which all end together at the
+horizon, count as often in both halves) and a share of the segment:
 
     rises = mean return of the second half - of the first half > 2 standard errors
 """
@@ -22,8 +25,8 @@ from nestrl.agents.tally import ENOUGH, Tally
 
 WINDOW = 0.15
 """Share of the segment that each gets before it is judged, if that holds two rounds; else until it does."""
-MOSTLY = 0.6
-"""Share of successes from which on what is known is not doubted."""
+HARDLY, MOSTLY = 0.05, 0.6
+"""Shares of successes: below the first, what is known is doubted even if it rises; from the second on, never."""
 LATEST = 0.4
 """Share of the segment after which too little is left to begin anew."""
 KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
@@ -52,6 +55,11 @@ class Halves(NamedTuple):
         """Whether the later half has a higher mean return, by more than chance."""
         error = math.sqrt(self.earlier.squared_error + self.later.squared_error)
         return self.later.mean - self.earlier.mean > 2 * error
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether what is known does not get on."""
+        return self.later.success < (HARDLY if self.rising else MOSTLY)
 
 
 class Rival:
@@ -82,10 +90,10 @@ class Rival:
             return False
         if self._phase == FRESH:
             return self._settle(wins=halves.rising and (halves.later.mean > self._level or not self._rose))
-        if self._learner.progress > LATEST or halves.later.success >= MOSTLY:
-            self._phase = SETTLED
-            return False
-        return self._race(halves)
+        if self._learner.progress <= LATEST and halves.doubtful:
+            return self._race(halves)
+        self._phase = SETTLED
+        return False
 
     def finish(self) -> bool:
         """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so."""

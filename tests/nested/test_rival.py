@@ -84,8 +84,8 @@ def test_the_fresh_one_has_the_rest_if_it_rises_and_is_higher_or_the_known_one_s
 
 @pytest.mark.parametrize(
     "options",
-    [{"success": 0.6}, {"doubted": False}, {"episodes": 0}, {"episodes": 2}],
-    ids=["mostly solved", "not doubted", "no episodes", "two rounds come too late"],
+    [{"success": 0.6}, {"known": rising(20), "success": 0.1}, {"doubted": False}, {"episodes": 0}, {"episodes": 2}],
+    ids=["mostly solved", "gets on", "not doubted", "no episodes", "two rounds come too late"],
 )
 def test_no_race_where_there_is_no_doubt(options):
     rival, history, _ = race(**{"known": standing(1), "fresh": rising(20)} | options)
