@@ -52,6 +52,8 @@ class AgentConfig:
     """Start every task but the first with fresh critics: old values mislead more than they help."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the algorithm in place of our defaults."""
+    device: str = "cpu"
+    """Where the learner computes: "cpu", or "cuda", which pays for SAC with wide networks, not for PPO."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", tuple(self.network))
@@ -92,7 +94,7 @@ class Agent:
             policy_class(algorithm, union.action_space),
             _NoSimulations(config.n_envs, union),
             seed=seed,
-            device="cpu",
+            device=_device(config.device),
             policy_kwargs={
                 "architecture": Architecture(config.network, n_heads, config.initial_log_std, *normalizer_rows),
                 "optimizer_class": optimizer_class,
@@ -294,7 +296,7 @@ class Agent:
             "episodes": list(algorithm.ep_info_buffer or ()),
             "successes": list(algorithm.ep_success_buffer or ()),
             "replay": None if self._replay is None else replay_state(self._replay),
-            "random": random_state(algorithm.action_space),
+            "random": random_state(algorithm.action_space, algorithm.device),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -311,7 +313,7 @@ class Agent:
         algorithm.ep_success_buffer = deque(state["successes"], maxlen=algorithm._stats_window_size)
         if self._replay is not None:
             load_replay_state(self._replay, state["replay"])
-        load_random_state(algorithm.action_space, state["random"])
+        load_random_state(algorithm.action_space, algorithm.device, state["random"])
 
     @property
     def _replay(self) -> ReplayBuffer | None:
@@ -337,6 +339,17 @@ class Agent:
 def _seed(*key: int) -> int:
     """Return a seed for simulations, below 2**30: those above are for evaluation."""
     return int(np.random.SeedSequence(key).generate_state(1)[0]) % 2**30
+
+
+def _device(name: str) -> torch.device:
+    """Return the device of this name. Raises BadConfig for none that torch knows and this machine has."""
+    try:
+        device = torch.device(name)
+        torch.zeros(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise BadConfig(f"device {name!r} cannot be used here ({reason}); set agent.device to cpu.") from error
+    return device
 
 
 _SEGMENT = ("_starts", "_trials", "_charged", "_uncounted", "_segment_start", "_segment_steps")

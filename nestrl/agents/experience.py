@@ -23,12 +23,12 @@ class Experience(NamedTuple):
 
 def experience_of(rollout: RolloutBuffer) -> Experience:
     """Return a copy of what is in a full rollout buffer."""
-    discrete = isinstance(rollout.action_space, spaces.Discrete)
+    device, discrete = rollout.device, isinstance(rollout.action_space, spaces.Discrete)
     rows = rollout.buffer_size * rollout.n_envs
-    actions = torch.tensor(rollout.actions.reshape(rows, -1))
+    actions = torch.tensor(rollout.actions.reshape(rows, -1), device=device)
     return Experience(
-        torch.tensor(rollout.observations.reshape(rows, -1)),
+        torch.tensor(rollout.observations.reshape(rows, -1), device=device),
         actions.long().squeeze(1) if discrete else actions,
-        torch.tensor(rollout.log_probs.reshape(rows)),
-        torch.tensor(rollout.advantages.reshape(rows)),
+        torch.tensor(rollout.log_probs.reshape(rows), device=device),
+        torch.tensor(rollout.advantages.reshape(rows), device=device),
     )

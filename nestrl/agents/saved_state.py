@@ -36,22 +36,25 @@ def load_replay_state(replay: ReplayBuffer, state: Mapping[str, Any]) -> None:
         getattr(replay, name)[: replay.size()] = state[name]
 
 
-def random_state(action_space: Any) -> dict[str, Any]:
+def random_state(action_space: Any, device: torch.device) -> dict[str, Any]:
     """Return the state of every generator that stable-baselines3 draws from."""
     name, key, *rest = cast("tuple[Any, ...]", np.random.get_state())
     return {
         "python": random.getstate(),
         "numpy": (name, key.tolist(), *rest),
         "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         "action_space": action_space.np_random.bit_generator.state,
     }
 
 
-def load_random_state(action_space: Any, state: Mapping[str, Any]) -> None:
+def load_random_state(action_space: Any, device: torch.device, state: Mapping[str, Any]) -> None:
     """Set every generator as it was when `random_state` was called."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, key, *rest = state["numpy"]
     np.random.set_state((name, np.array(key, np.uint32), *rest))
     torch.set_rng_state(state["torch"])
+    if state.get("cuda") is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
     action_space.np_random.bit_generator.state = state["action_space"]

@@ -171,7 +171,9 @@ class RolloutMemory:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._rollouts = {int(task): Experience(*fields) for task, fields in state["rollouts"].items()}
+        device = flattened(self._learner.actor_groups())[0].device
+        stored = state["rollouts"].items()
+        self._rollouts = {int(task): Experience(*(field.to(device) for field in rollout)) for task, rollout in stored}
 
     def _last_rollout(self) -> Experience:
         rollout = self._learner.experience()
@@ -187,7 +189,8 @@ class DriftMemory:
     """Teachers of each task; the loss is the mean drift from them."""
 
     def __init__(self, capacity: int, learner: Learner) -> None:
-        self._learner, self._teachers = learner, TeacherMemory(capacity)
+        self._learner = learner
+        self._teachers = TeacherMemory(capacity, device=flattened(learner.actor_groups())[0].device)
 
     @property
     def tasks(self) -> tuple[int, ...]:

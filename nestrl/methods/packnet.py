@@ -12,7 +12,7 @@ from nestrl.agents.policies import OwnPolicy
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
-from nestrl.updates.values import flattened, n_bytes, values_of
+from nestrl.updates.values import beside, flattened, n_bytes, values_of
 
 FREE = -1
 """Owner of a number that no task owns yet."""
@@ -121,7 +121,7 @@ class PackNet:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._owners = values_of(state["owners"])
+        self._owners = values_of(beside(state["owners"], self._parameters))
         self._packed, self._current = list(state["packed"]), state["current"]
         self._pruned_at = state["pruned_at"]
         self._policies.clear()

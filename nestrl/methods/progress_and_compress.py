@@ -87,7 +87,8 @@ class ProgressAndCompress(Consolidating):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         super().load_state_dict(state)
-        self._importances = state["importances"]
+        stored = state["importances"]
+        self._importances = None if stored is None else stored.to(self._parameters[0].device)
 
     def _consolidate(self, slow: OwnPolicy, task_index: int, seen: Tensor) -> None:
         """Compress, then measure how important each parameter of the knowledge base is for the new task."""

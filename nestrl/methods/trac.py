@@ -10,7 +10,7 @@ from scipy.special import erfi
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
-from nestrl.updates.values import flattened
+from nestrl.updates.values import beside, flattened
 
 EPSILON = 1e-8
 """Keeps divisions defined; the authors' value."""
@@ -104,7 +104,7 @@ class TRAC:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._ways = list(state["ways"])
+        self._ways = beside(state["ways"], self._parameters)
         self._variances, self._sums = np.array(state["variances"]), np.array(state["sums"])
         self._scale = state["scale"]
 

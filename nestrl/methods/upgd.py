@@ -9,7 +9,7 @@ from torch import Tensor
 from nestrl.errors import BadConfig
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
-from nestrl.updates.values import flattened
+from nestrl.updates.values import beside, flattened
 
 TINY = 1e-30
 """Keeps the division by the greatest utility defined when no weight has any."""
@@ -103,7 +103,7 @@ class UPGD:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._traces, self._counts = list(state["traces"]), list(state["counts"])
+        self._traces, self._counts = beside(state["traces"], self._parameters), list(state["counts"])
         self._generator.set_state(state["generator"])
         self._mean_gate = state["mean_gate"]
 

@@ -36,6 +36,7 @@ class MetaGradient:
         share = total_weight / (1 + total_weight)
         self._readings += 1
         for name, trace in self._traces.items():
+            trace = trace.to(rl_gradient)
             value = (1 - share) * _cosine(rl_gradient, trace)
             if retention_gradient is not None:
                 value += share * _cosine(retention_gradient, trace)
@@ -44,7 +45,7 @@ class MetaGradient:
     def follow(self, effects: Mapping[str, Tensor]) -> None:
         """Take up what one unit of each order has done in the step just applied, (P,) each."""
         for name, effect in effects.items():
-            self._traces[name].mul_(self._decay).add_(effect)
+            self._traces[name] = self._decay * self._traces[name].to(effect) + effect
 
     def take(self) -> dict[str, float]:
         """Return the mean of the readings since the last call, the gradient in each order; 0 without readings."""

@@ -73,7 +73,7 @@ def _load(path: Path) -> dict[str, Any]:
     if not path.stem.endswith("-" + hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]):
         raise DamagedCheckpoint(f"{path} is not what was written: it was cut short or altered.")
     try:
-        state: dict[str, Any] = _to_arrays(torch.load(io.BytesIO(content), weights_only=True))
+        state: dict[str, Any] = _to_arrays(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
         raise DamagedCheckpoint(f"{path} is not a checkpoint of nestrl: {error}") from error
     return state

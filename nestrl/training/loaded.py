@@ -1,6 +1,7 @@
 """A trained agent, ready to act on what an environment gives."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ class LoadedAgent:
         weights, self.union = folder.policy()
         shape = (self.union.n_tasks, self.union.feature_size)
         rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)  # the real ones come with the weights
-        self._agent = Agent(self.config.agent, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
+        learner = replace(self.config.agent, device="cpu")  # wherever it was trained, it acts on any machine
+        self._agent = Agent(learner, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
         self._agent.algorithm.policy.load_state_dict(weights)
         self._agent.allow_trials(self._try_out)
         method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)

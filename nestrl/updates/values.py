@@ -23,6 +23,11 @@ def put_values(values: Iterable[Tensor], parameters: Iterable[Parameter]) -> Non
         parameter.data.copy_(value)
 
 
+def beside(values: Iterable[Tensor], parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Return values, one a parameter, on the devices of the parameters."""
+    return [value.to(parameter.device) for value, parameter in zip(values, parameters, strict=True)]
+
+
 def n_bytes(tensors: Iterable[Tensor]) -> int:
     """Return the size of all tensors together."""
     return sum(tensor.nbytes for tensor in tensors)
