@@ -95,7 +95,7 @@ def everything() -> dict[str, Any]:
         "ratios": {
             "to the best rival": speeds[OURS] / best_rival,
             "to the limit": speeds[OURS] / limit,
-            "cloning to finetune (time)": measure("cloning", 1)["ratio"],
+            **{f"{name} to finetune (time)": ratio for name, ratio in measure("methods", 1).items()},
         },
         "shares of a run": measure("shares", 1),
         "microseconds per step": {name: 1e6 * seconds for name, seconds in measure("profile", 1).items()},
@@ -259,14 +259,14 @@ def clock(spent: dict[str, float], name: str, owner: Any, method: str) -> None:
     setattr(owner, method, timed)
 
 
-def cloning(threads: int) -> Measured:
-    """Return the time of training with `cloning` over that with `finetune`, on a second task, in turns."""
-    learners = [second_task(method) for method in ("finetune", "cloning")]
-    ratios = []
-    for _ in range(8):
-        seconds = [seconds_of_learning(agent) for agent in learners]
-        ratios.append(seconds[1] / seconds[0])
-    return {"ratio": statistics.median(ratios)}
+def methods(threads: int) -> Measured:
+    """Return the time of training with cloning and with nested over that with finetune, on a second task, in turns."""
+    learners = {method: second_task(method) for method in ("finetune", "cloning", "nested")}
+    rounds = [{method: seconds_of_learning(agent) for method, agent in learners.items()} for _ in range(8)]
+    return {
+        method: statistics.median(seconds[method] / seconds["finetune"] for seconds in rounds)
+        for method in ("cloning", "nested")
+    }
 
 
 def second_task(name: str) -> Agent:
@@ -330,7 +330,7 @@ MEASURES: dict[str, Callable[[int], Measured]] = {
     "physics": physics,
     "arithmetic": arithmetic,
     "profile": profile,
-    "cloning": cloning,
+    "methods": methods,
     "shares": shares,
 }
 
