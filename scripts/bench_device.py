@@ -1,7 +1,7 @@
 """Does a GPU pay? Seconds of training on the CPU (one thread) and on the GPU, in turn, for learners of several sizes.
 
 python scripts/bench_device.py                          # prints the table; a few minutes
-python scripts/bench_device.py results/gpu.json         # and writes it
+python scripts/bench_device.py results/gpu.json         # and writes it, as .md too
 """
 
 import json
@@ -42,23 +42,28 @@ def seconds(steps: int, settings: dict[str, Any], device: str, seed: int) -> flo
         return float(RunFolder(folder).summary()["seconds"]["training"])
 
 
+def as_table(found: dict[str, dict[str, list[float]]]) -> str:
+    """Return the seconds as Markdown, each run's."""
+    devices = list(next(iter(found.values())))
+    rows = [
+        [name, *(", ".join(f"{value:.1f} s" for value in times[device]) for device in devices)]
+        for name, times in found.items()
+    ]
+    return table(["learner", *devices], rows)
+
+
 def main() -> None:
-    """Measure each learner twice on each device, print the table and write the file."""
+    """Measure each learner twice on each device, print the table and write the files."""
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     found = {
         name: {device: [seconds(*learner, device, seed) for seed in (0, 1)] for device in devices}
         for name, learner in LEARNERS.items()
     }
-    rows = [
-        [name, *(" ".join(f"{value:.1f}" for value in times[device]) for device in devices)]
-        for name, times in found.items()
-    ]
-    print(table(["learner", *devices], rows))
+    print(as_table(found))
     if len(sys.argv) > 1:
-        machine = torch.cuda.get_device_name() if "cuda" in devices else "no GPU"
-        Path(sys.argv[1]).write_text(
-            json.dumps({"gpu": machine, "versions": versions(), "seconds": found}, indent=2) + "\n"
-        )
+        machine, output = torch.cuda.get_device_name() if "cuda" in devices else "no GPU", Path(sys.argv[1])
+        output.write_text(json.dumps({"gpu": machine, "versions": versions(), "seconds": found}, indent=2) + "\n")
+        output.with_suffix(".md").write_text(as_table(found) + "\n")
 
 
 if __name__ == "__main__":
