@@ -59,7 +59,7 @@ LEVELS = (
         "whether a new task goes on from what is known or from a fresh network",
         "segment, if the new task does not get on in its first .15",
         "returns and successes of the training episodes of both, at least two rounds each",
-        "a return that rises, and the higher one",
+        "a return that rises",
         "fast policy",
     ),
     LevelSpec(

@@ -8,9 +8,9 @@ the curve of one network does not tell the two apart. So what is known is doubte
     if hardly an episode succeeds, or if it stands still and is not mostly solved;
 
 then the task is learned afresh for as long, nothing being kept meanwhile, since the slow policy answers for the old
-skills. The fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
-
-    if it rises, and either is higher than the known one was, or that stood still.
+skills. If the fresh network rises it has the rest of the segment, and is distilled into a copy of the slow policy at
+its end; else the known one goes on. How high either stands is not compared: a network that stands still half-solved, or
+rises to what is not the goal, is higher at first.
 
 The window of episodes that each is judged by holds two rounds at least (so that failures, which all end together at the
 horizon, count as often in both halves) and a share of the segment:
@@ -70,7 +70,6 @@ class Rival:
         self._phase = SETTLED
         self._marks: list[tuple[float, Tally]] = []
         self._known: dict[str, Any] | None = None  # waits while the fresh one learns
-        self._level, self._rose = 0.0, False  # how it did
         self.fresh = False
         """Whether the network is a fresh one."""
         self.races = self.won = 0
@@ -89,9 +88,9 @@ class Rival:
         if halves is None:
             return False
         if self._phase == FRESH:
-            return self._settle(wins=halves.rising and (halves.later.mean > self._level or not self._rose))
+            return self._settle(wins=halves.rising)
         if self._learner.progress <= LATEST and halves.doubtful:
-            return self._race(halves)
+            return self._race()
         self._phase = SETTLED
         return False
 
@@ -99,8 +98,7 @@ class Rival:
         """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so."""
         return self._phase == FRESH and self._settle(wins=False)
 
-    def _race(self, known: Halves) -> bool:
-        self._level, self._rose = known.later.mean, known.rising
+    def _race(self) -> bool:
         self._phase, self.fresh = FRESH, True
         self.races += 1
         self._known = self._learner.branch()
@@ -135,8 +133,6 @@ class Rival:
             "phase": self._phase,
             "marks": [[progress, list(tally)] for progress, tally in self._marks],
             "known": self._known,
-            "level": self._level,
-            "rose": self._rose,
             "fresh": self.fresh,
             "races": self.races,
             "won": self.won,
@@ -145,7 +141,6 @@ class Rival:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._phase, self._known = state["phase"], state["known"]
-        self._level, self._rose = state["level"], state["rose"]
         self._marks = [(progress, Tally(*tally)) for progress, tally in state["marks"]]
         self.fresh, self.races, self.won = state["fresh"], state["races"], state["won"]
 
