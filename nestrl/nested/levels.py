@@ -57,7 +57,7 @@ LEVELS = (
     LevelSpec(
         "rival",
         "whether a new task goes on from what is known or from a fresh network",
-        "segment, if the new task does not get on in its first .15",
+        ".15 of a segment, while a new task does not get on",
         "returns and successes of the training episodes of both, at least two rounds each",
         "a return that rises",
         "fast policy",

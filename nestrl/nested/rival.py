@@ -3,14 +3,14 @@
 A network that drives straight at goals does so in a maze, too, reaches those in sight, and stays there for a whole
 segment. Neither a fresh critic, nor more noise, nor freedom from the old skills leads it out (docs/log.md); from
 scratch the maze is learned. But a task that does not get on may also be one that every network is slow to start on, and
-the curve of one network does not tell the two apart. So what is known is doubted, once,
+the curve of one network does not tell the two apart. So what is known is doubted,
 
     if hardly an episode succeeds, or if it stands still and is not mostly solved;
 
 then the task is learned afresh for as long, nothing being kept meanwhile, since the slow policy answers for the old
 skills. If the fresh network rises it has the rest of the segment, and is distilled into a copy of the slow policy at
-its end; else the known one goes on. How high either stands is not compared: a network that stands still half-solved, or
-rises to what is not the goal, is higher at first.
+its end. Else the known one goes on, and where it is doubted again, the fresh one takes its next turn. How high either
+stands is not compared: a network that stands still half-solved, or rises to what is not the goal, is higher at first.
 
 The window of episodes that each is judged by holds two rounds at least (so that failures, which all end together at the
 horizon, count as often in both halves) and a share of the segment:
@@ -27,8 +27,8 @@ WINDOW = 0.15
 """Share of the segment that each gets before it is judged, if that holds two rounds; else until it does."""
 HARDLY, MOSTLY = 0.05, 0.6
 """Shares of successes: below the first, what is known is doubted even if it rises; from the second on, never."""
-LATEST = 0.4
-"""Share of the segment after which too little is left to begin anew."""
+LATEST = 0.5
+"""Share of the segment after which too little is left for another turn."""
 KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
 
 
@@ -63,55 +63,52 @@ class Halves(NamedTuple):
 
 
 class Rival:
-    """At most one race a segment, between the network that is known and a fresh one, in the same simulations."""
+    """A network that is known and a fresh one take turns in the same simulations, until one gets on."""
 
     def __init__(self, learner: Branching) -> None:
         self._learner = learner
         self._phase = SETTLED
         self._marks: list[tuple[float, Tally]] = []
-        self._known: dict[str, Any] | None = None  # waits while the fresh one learns
+        self._waiting: dict[str, Any] | None = None  # the other network, once there is one
         self.fresh = False
         """Whether the network is a fresh one."""
         self.races = self.won = 0
+        """Turns of fresh networks, and those after which they had the rest of the segment."""
 
     def start_segment(self, *, doubted: bool) -> None:
         """A segment begins; `doubted` tells whether there may be a race in it."""
-        self._phase, self.fresh, self._known = KNOWN if doubted else SETTLED, False, None
+        self._phase, self.fresh, self._waiting = KNOWN if doubted else SETTLED, False, None
         self._marks = [(0.0, self._learner.tally)]
 
     def pause(self) -> bool:
-        """Between two rollouts: begin the race, or end it, where it is time; return whether the network was changed."""
+        """Between two rollouts: end the turn of either network where it is time; return whether they changed places."""
         if self._phase == SETTLED:
             return False
         self._marks.append((self._learner.progress, self._learner.tally))
         halves = self._window()
         if halves is None:
             return False
-        if self._phase == FRESH:
-            return self._settle(wins=halves.rising)
-        if self._learner.progress <= LATEST and halves.doubtful:
-            return self._race()
-        self._phase = SETTLED
+        if self._phase == FRESH and not halves.rising:
+            return self._change_places(KNOWN)
+        if self._phase == KNOWN and halves.doubtful and self._learner.progress <= LATEST:
+            self.races += 1
+            return self._change_places(FRESH)
+        self.won += self.fresh
+        self._phase, self._waiting = SETTLED, None
         return False
 
     def finish(self) -> bool:
         """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so."""
-        return self._phase == FRESH and self._settle(wins=False)
+        return self._phase == FRESH and self._change_places(SETTLED)
 
-    def _race(self) -> bool:
-        self._phase, self.fresh = FRESH, True
-        self.races += 1
-        self._known = self._learner.branch()
-        self._learner.renew()
-        self._marks = self._marks[-1:]
+    def _change_places(self, phase: str) -> bool:
+        waiting, self._waiting = self._waiting, self._learner.branch()
+        if waiting is None:
+            self._learner.renew()
+        else:
+            self._learner.return_to(waiting)
+        self._phase, self.fresh, self._marks = phase, phase == FRESH, self._marks[-1:]
         return True
-
-    def _settle(self, *, wins: bool) -> bool:
-        if not wins and self._known is not None:
-            self._learner.return_to(self._known)
-        self._phase, self.fresh, self._known = SETTLED, wins, None
-        self.won += wins
-        return not wins
 
     def _window(self) -> Halves | None:
         """Return the halves of the present network's last window; None before it is whole."""
@@ -132,7 +129,7 @@ class Rival:
         return {
             "phase": self._phase,
             "marks": [[progress, list(tally)] for progress, tally in self._marks],
-            "known": self._known,
+            "waiting": self._waiting,
             "fresh": self.fresh,
             "races": self.races,
             "won": self.won,
@@ -140,7 +137,7 @@ class Rival:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._phase, self._known = state["phase"], state["known"]
+        self._phase, self._waiting = state["phase"], state["waiting"]
         self._marks = [(progress, Tally(*tally)) for progress, tally in state["marks"]]
         self.fresh, self.races, self.won = state["fresh"], state["races"], state["won"]
 

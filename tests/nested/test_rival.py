@@ -1,5 +1,7 @@
 """The race of a known network with a fresh one: when it is run, who wins, and that the loser leaves no trace."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ SIMULATIONS, PAUSES = 31, 50
 class Learner:
     """Knows only which network it has: "known" or "fresh", and the episodes that it is given."""
 
-    progress, network = 0.0, "known"
+    progress, network, renewed = 0.0, "known", 0
 
     def __init__(self):
         self.tally = Tally(SIMULATIONS)
@@ -27,6 +29,7 @@ class Learner:
 
     def renew(self):
         self.network = "fresh"
+        self.renewed += 1
 
     def return_to(self, branch):
         self.network = branch["network"]
@@ -63,16 +66,26 @@ def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, epi
 
 
 @pytest.mark.parametrize("resume_at", [None, 4, 12, 20])
-@pytest.mark.parametrize(
-    ("fresh", "winner"),
-    [(rising(20, start=-10), "fresh"), (standing(0), "known"), (standing(5), "known")],
-    ids=["rises", "stands", "stands, though higher"],
-)
 @pytest.mark.parametrize("known", [standing(1), rising(5)], ids=["still", "hopeless"])
-def test_a_fresh_network_that_rises_has_the_rest(known, fresh, winner, resume_at):
-    rival, history, _ = race(known, fresh, resume_at=resume_at)
-    assert history == ["known"] * 7 + ["fresh"] * 8 + [winner] * 35  # judged after .16 of the segment, and .16 more
-    assert (rival.fresh, rival.won, rival.races) == (winner == "fresh", winner == "fresh", 1)
+def test_a_fresh_network_that_rises_has_the_rest(known, resume_at):
+    rival, history, _ = race(known, rising(20, start=-10), resume_at=resume_at)
+    assert history == ["known"] * 7 + ["fresh"] * 43  # doubted after .16 of the segment
+    assert (rival.fresh, rival.won, rival.races) == (True, 1, 1)
+
+
+@pytest.mark.parametrize("resume_at", [None, 12, 20, 28])
+@pytest.mark.parametrize("level", [0, 5])
+def test_one_that_stands_goes_on_in_turns_until_too_little_is_left(level, resume_at):
+    rival, history, _ = race(standing(1), standing(level), resume_at=resume_at)
+    turns = [name for name, _ in itertools.groupby(history)]
+    assert turns == ["known", "fresh", "known", "fresh", "known"]
+    assert (rival.fresh, rival.won, rival.races) == (False, 0, 2)
+
+
+def test_the_fresh_one_goes_on_from_where_its_turn_ended():
+    rival, history, learner = race(standing(1), lambda progress: 0 if progress < 0.4 else 50 * progress)
+    assert history[-1] == "fresh" and (rival.won, rival.races) == (1, 2)
+    assert learner.renewed == 1
 
 
 @pytest.mark.parametrize(
