@@ -24,6 +24,7 @@ from nestrl.report.study_tables import by_position
 OTHERS = "#BBBBBB"
 WIDE, NARROW = 8.6, 4.2  # inches
 ROW = 0.26  # inches of one method in a list
+LETTER = 0.065  # inches, about, of a name's letter
 PANELS = 4  # small panels in a row
 
 BARS = {
@@ -144,7 +145,8 @@ def life(method: MethodRuns) -> StudyFigure:
     height = 0.42 * len(curves[0].task_names) + 0.75
     figure = _figure(NARROW, height)
     draw_strips(figure, curves, method.records[chosen[0]].episodes)
-    figure.subplots_adjust(0.2, 0.45 / height, 0.97, 1 - 0.25 / height, 0, 0.25)
+    left = max(0.2, 0.04 + LETTER / NARROW * max(map(len, curves[0].task_names)))
+    figure.subplots_adjust(left, 0.45 / height, 0.97, 1 - 0.25 / height, 0, 0.25)
     figure.suptitle(method.label, fontsize=9, y=1 - 0.05 / height, va="top")
     band = "mean and range" if len(curves) > 1 else "95 % interval of its episodes"
     caption = f"{method.label}: success on each task over the life, order {order}, {_runs(curves)} ({band})."
@@ -171,7 +173,7 @@ def _list_of_methods(comparison: Comparison, columns: int) -> tuple[Figure, list
     height = ROW * len(labels) + 0.75
     figure = _figure(WIDE, height)
     axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
-    left = min(0.45, 0.03 + 0.0075 * max(map(len, labels)))  # of the width; a letter takes about 0.065 inches
+    left = min(0.45, 0.03 + LETTER / WIDE * max(map(len, labels)))
     figure.subplots_adjust(left, 0.35 / height, 0.97, 1 - 0.3 / height, 0.14)
     axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
     axes[0].set_ylim(len(labels) - 0.5, -0.5)
