@@ -59,7 +59,7 @@ LEVELS = (
         "whether a new task goes on from what is known or from a fresh network",
         ".15 of a segment, while a new task does not get on",
         "returns and successes of the training episodes of both, at least two rounds each",
-        "a return that rises",
+        "a return that rises, or the higher one",
         "fast policy",
     ),
     LevelSpec(

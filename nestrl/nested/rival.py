@@ -8,9 +8,12 @@ the curve of one network does not tell the two apart. So what is known is doubte
     if hardly an episode succeeds, or if it stands still and is not mostly solved;
 
 then the task is learned afresh for as long, nothing being kept meanwhile, since the slow policy answers for the old
-skills. If the fresh network rises it has the rest of the segment, and is distilled into a copy of the slow policy at
-its end. Else the known one goes on, and where it is doubted again, the fresh one takes its next turn. How high either
-stands is not compared: a network that stands still half-solved, or rises to what is not the goal, is higher at first.
+skills. The fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
+
+    if it rises, or stands higher than the known one.
+
+Else the known one goes on, and where it is doubted again, the fresh one takes its next turn. It need not do both: at
+first a network that stands still half-solved, or rises to what is not the goal, is higher than one that has just begun.
 
 The window of episodes that each is judged by holds two rounds at least (so that failures, which all end together at the
 horizon, count as often in both halves) and a share of the segment:
@@ -70,6 +73,7 @@ class Rival:
         self._phase = SETTLED
         self._marks: list[tuple[float, Tally]] = []
         self._waiting: dict[str, Any] | None = None  # the other network, once there is one
+        self._level = 0.0  # mean return of the known one when it was last doubted
         self.fresh = False
         """Whether the network is a fresh one."""
         self.races = self.won = 0
@@ -88,9 +92,10 @@ class Rival:
         halves = self._window()
         if halves is None:
             return False
-        if self._phase == FRESH and not halves.rising:
+        if self._phase == FRESH and not (halves.rising or halves.later.mean > self._level):
             return self._change_places(KNOWN)
         if self._phase == KNOWN and halves.doubtful and self._learner.progress <= LATEST:
+            self._level = halves.later.mean
             self.races += 1
             return self._change_places(FRESH)
         self.won += self.fresh
@@ -130,6 +135,7 @@ class Rival:
             "phase": self._phase,
             "marks": [[progress, list(tally)] for progress, tally in self._marks],
             "waiting": self._waiting,
+            "level": self._level,
             "fresh": self.fresh,
             "races": self.races,
             "won": self.won,
@@ -137,7 +143,7 @@ class Rival:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._phase, self._waiting = state["phase"], state["waiting"]
+        self._phase, self._waiting, self._level = state["phase"], state["waiting"], state["level"]
         self._marks = [(progress, Tally(*tally)) for progress, tally in state["marks"]]
         self.fresh, self.races, self.won = state["fresh"], state["races"], state["won"]
 

@@ -67,16 +67,16 @@ def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, epi
 
 @pytest.mark.parametrize("resume_at", [None, 4, 12, 20])
 @pytest.mark.parametrize("known", [standing(1), rising(5)], ids=["still", "hopeless"])
-def test_a_fresh_network_that_rises_has_the_rest(known, resume_at):
-    rival, history, _ = race(known, rising(20, start=-10), resume_at=resume_at)
+@pytest.mark.parametrize("fresh", [rising(20, start=-10), standing(10)], ids=["rises", "higher"])
+def test_a_fresh_network_that_rises_or_stands_higher_has_the_rest(known, fresh, resume_at):
+    rival, history, _ = race(known, fresh, resume_at=resume_at)
     assert history == ["known"] * 7 + ["fresh"] * 43  # doubted after .16 of the segment
     assert (rival.fresh, rival.won, rival.races) == (True, 1, 1)
 
 
 @pytest.mark.parametrize("resume_at", [None, 12, 20, 28])
-@pytest.mark.parametrize("level", [0, 5])
-def test_one_that_stands_goes_on_in_turns_until_too_little_is_left(level, resume_at):
-    rival, history, _ = race(standing(1), standing(level), resume_at=resume_at)
+def test_else_they_take_turns_until_too_little_is_left(resume_at):
+    rival, history, _ = race(standing(1), standing(0), resume_at=resume_at)
     turns = [name for name, _ in itertools.groupby(history)]
     assert turns == ["known", "fresh", "known", "fresh", "known"]
     assert (rival.fresh, rival.won, rival.races) == (False, 0, 2)
