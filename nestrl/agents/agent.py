@@ -53,7 +53,7 @@ class AgentConfig:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the algorithm in place of our defaults."""
     device: str = "cpu"
-    """Where the learner computes: "cpu", or "cuda", which pays for SAC with wide networks, not for PPO."""
+    """Where the learner computes: "cpu", or a GPU ("cuda", "cuda:1", ...), which pays only for wide networks."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", tuple(self.network))
@@ -94,7 +94,7 @@ class Agent:
             policy_class(algorithm, union.action_space),
             _NoSimulations(config.n_envs, union),
             seed=seed,
-            device=_device(config.device),
+            device=find_device(config.device),
             policy_kwargs={
                 "architecture": Architecture(config.network, n_heads, config.initial_log_std, *normalizer_rows),
                 "optimizer_class": optimizer_class,
@@ -336,12 +336,7 @@ class Agent:
             )
 
 
-def _seed(*key: int) -> int:
-    """Return a seed for simulations, below 2**30: those above are for evaluation."""
-    return int(np.random.SeedSequence(key).generate_state(1)[0]) % 2**30
-
-
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     """Return the device of this name. Raises BadConfig for none that torch knows and this machine has."""
     try:
         device = torch.device(name)
@@ -350,6 +345,11 @@ def _device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise BadConfig(f"device {name!r} cannot be used here ({reason}); set agent.device to cpu.") from error
     return device
+
+
+def _seed(*key: int) -> int:
+    """Return a seed for simulations, below 2**30: those above are for evaluation."""
+    return int(np.random.SeedSequence(key).generate_state(1)[0]) % 2**30
 
 
 _SEGMENT = ("_starts", "_trials", "_charged", "_uncounted", "_segment_start", "_segment_steps")

@@ -55,7 +55,7 @@ class Recognizer:
         if not self._known:
             return torch.zeros(len(observations), dtype=torch.long)
         with torch.no_grad():
-            scores = self._network(self._standardised(observations[:, : self._n_features]))
+            scores = self._network(self._standardised(observations[:, : self._n_features].cpu()))
         return torch.tensor(self._known)[scores.argmax(1)]
 
     def _drawn(self, observations: Tensor, generator: torch.Generator) -> Tensor:

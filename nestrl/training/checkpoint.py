@@ -92,7 +92,9 @@ def _to_tensors(value: Any, where: str) -> Any:
         return {key: _to_tensors(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_to_tensors(item, f"{where}[{i}]") for i, item in enumerate(value))
-    if value is None or isinstance(value, torch.Tensor | bool | int | float | str | bytes):
+    if isinstance(value, torch.Tensor):
+        return value.cpu()  # any machine can read it
+    if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
     raise TypeError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors, arrays and plain values only")
 

@@ -1,10 +1,11 @@
 """What `nestrl.train` and the command line's `train` and `resume` do: choose, configure, run."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nestrl.agents.agent import AgentConfig
+from nestrl.agents.agent import AgentConfig, find_device
 from nestrl.errors import BadConfig
 from nestrl.methods import find_method
 from nestrl.tasks.named import sequence as find_sequence
@@ -76,5 +77,20 @@ def _wanted_agent(sequence: TaskSequence, algorithm: Any) -> AgentConfig:
 
 
 def resume(folder: str | Path, *, display: Display | None = None) -> Run:
-    """Go on with a run that was stopped, from its newest checkpoint, exactly as if it had never been."""
-    return run(RunFolder(folder).config(), folder, resume=True, display=display or display_for_here())
+    """Go on with a run that was stopped, from its newest checkpoint, exactly as if it had never been.
+
+    Where the device that it began on cannot be used, it goes on on the CPU, and the display says so.
+    """
+    display = display or display_for_here()
+    return run(_for_here(RunFolder(folder).config(), display), folder, resume=True, display=display)
+
+
+def _for_here(config: RunConfig, display: Display) -> RunConfig:
+    """Return the configuration, with the CPU in place of a device that cannot be used here."""
+    device = config.agent.device
+    try:
+        find_device(device)
+    except BadConfig:
+        display.say(f"This run began on {device}, which cannot be used here: it goes on on the CPU, not bit for bit.")
+        return replace(config, agent=replace(config.agent, device="cpu"))
+    return config
