@@ -58,7 +58,38 @@ def test_what_began_elsewhere_goes_on_here_and_says_so(tmp_path: Path) -> None:
     assert_same_end(tmp_path / "whole", tmp_path / "stopped")
 
 
-def learns_resumes_and_acts_on_the_cpu(config: RunConfig, stop_at: int, tmp_path: Path) -> None:
+def of_method(algorithm: str, name: str) -> RunConfig:
+    options = OPTIONS.get(name, {}) | ({"reference": "kl"} if (algorithm, name) == ("sac", "agem") else {})
+    return tiny_config(algorithm, method=name, method_options=options, evaluations_per_segment=1)
+
+
+def with_a_head_a_task(config: RunConfig) -> RunConfig:
+    return replace(config, agent=replace(config.agent, heads="per_task"))
+
+
+LEARNING: dict[str, Any] = OPTIONS["nested"] | {"meta_controller": "learned", "meta_learning_rate": 0.05}
+RUNS: dict[str, tuple[RunConfig, int]] = {
+    **{f"{algorithm}-{name}": (of_method(algorithm, name), 900) for algorithm, name in CASES},
+    **{f"{kind}-head-a-task": (with_a_head_a_task(tiny_config(kind)), 900) for kind in ("ppo", "sac")},
+    "meta-controller-that-learns": (tiny_config(method="nested", method_options=LEARNING), 900),
+    **{
+        f"unlabelled-{identity}": (
+            unlabelled(method="nested", method_options=OPTIONS["nested"], identity=identity),
+            2240,
+        )
+        for identity in ("observed", "tried")
+    },
+}
+"""By name: what is run, and the steps after which it is stopped."""
+
+
+@needs_gpu
+@pytest.mark.learning
+@pytest.mark.parametrize(("config", "stop_at"), RUNS.values(), ids=RUNS)
+def test_a_gpu_learns_and_resumes_and_what_it_learned_acts_on_the_cpu(
+    config: RunConfig, stop_at: int, tmp_path: Path
+) -> None:
+    config = on("cuda", config)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     run(config, whole)
     with pytest.raises(KeyboardInterrupt):
@@ -77,39 +108,3 @@ def learns_resumes_and_acts_on_the_cpu(config: RunConfig, stop_at: int, tmp_path
             there = union.act(task, life.method.policy_for(task).act(union.observe(task, observations)))
             assert np.allclose(here, there, atol=1e-4)
     assert set(agent.evaluate(episodes=4)) == set(names)
-
-
-@needs_gpu
-@pytest.mark.learning
-@pytest.mark.parametrize(("algorithm", "name"), CASES)
-def test_on_a_gpu_every_method_learns_and_resumes_and_acts_on_the_cpu(
-    algorithm: str, name: str, tmp_path: Path
-) -> None:
-    options = OPTIONS.get(name, {}) | ({"reference": "kl"} if (algorithm, name) == ("sac", "agem") else {})
-    config = tiny_config(algorithm, method=name, method_options=options, evaluations_per_segment=1)
-    learns_resumes_and_acts_on_the_cpu(on("cuda", config), 900, tmp_path)
-
-
-@needs_gpu
-@pytest.mark.learning
-@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
-def test_on_a_gpu_a_head_a_task(algorithm: str, tmp_path: Path) -> None:
-    config = tiny_config(algorithm)
-    config = replace(config, agent=replace(config.agent, heads="per_task"))
-    learns_resumes_and_acts_on_the_cpu(on("cuda", config), 900, tmp_path)
-
-
-@needs_gpu
-@pytest.mark.learning
-def test_on_a_gpu_the_meta_controller_learns_inside_a_life(tmp_path: Path) -> None:
-    options: dict[str, Any] = OPTIONS["nested"] | {"meta_controller": "learned", "meta_learning_rate": 0.05}
-    config = tiny_config(method="nested", method_options=options)
-    learns_resumes_and_acts_on_the_cpu(on("cuda", config), 900, tmp_path)
-
-
-@needs_gpu
-@pytest.mark.learning
-@pytest.mark.parametrize("identity", ["observed", "tried"])
-def test_on_a_gpu_without_labels(identity: str, tmp_path: Path) -> None:
-    config = unlabelled(method="nested", method_options=OPTIONS["nested"], identity=identity)
-    learns_resumes_and_acts_on_the_cpu(on("cuda", config), 2240, tmp_path)
