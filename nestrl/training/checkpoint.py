@@ -6,7 +6,8 @@ code. Its name carries the steps and the first half of its SHA-256, so damage is
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nestrl.errors import DamagedCheckpoint
+from nestrl.errors import DamagedCheckpoint, NestrlError
 from nestrl.training.writing import one_clear_error, write_file
 
 KEPT = 2  # the newest, and one older should the newest be damaged
@@ -66,6 +67,23 @@ def load_newest(folder: Path) -> Checkpoint | None:
             "folder."
         )
     return None
+
+
+@contextmanager
+def used(path: Path) -> Iterator[None]:
+    """Raise DamagedCheckpoint in place of what goes wrong when the state of a checkpoint is put to use.
+
+    Its bytes are what was written, so what misses an entry or has another shape was written by other code.
+    """
+    try:
+        yield
+    except NestrlError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise DamagedCheckpoint(
+            f"{path} does not fit this nestrl or this configuration ({type(error).__name__}: {error}); use the nestrl "
+            "and the config.json that it was written with, or train anew in another folder."
+        ) from error
 
 
 def _load(path: Path) -> dict[str, Any]:

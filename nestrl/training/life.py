@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from nestrl.methods import make_method
 from nestrl.methods.protocol import Pausing
 from nestrl.tasks.sequence import Segment
 from nestrl.training.alarms import alarms
-from nestrl.training.checkpoint import load_newest, save
+from nestrl.training.checkpoint import Checkpoint, load_newest, save, used
 from nestrl.training.config import RunConfig, import_modules
 from nestrl.training.display import Display, Moment
 from nestrl.training.recognised import Recognised
@@ -52,7 +52,7 @@ class Life:
         self._success: list[list[float]] = []  # of each task at each of them, in 0..1
         self._since_checkpoint = self._diverged = 0
         self._environment: Simulations | None = None
-        self._midway: dict[str, Any] | None = None  # a checkpoint within a segment, until the segment is entered
+        self._midway: Checkpoint | None = None  # a checkpoint within a segment, until the segment is entered
         self._stop, self._clock = StopRequest(), Stopwatch()
         with ExitStack() as opened:
             opened.enter_context(_torch_threads(config.threads))
@@ -209,10 +209,12 @@ class Life:
         """Take up the segment where it was stopped, if it was: what its beginning has just done is undone."""
         if self._midway is None or self._environment is None:
             return
-        self._environment.load_state_dict(self._midway["environment"])
+        state = self._midway.state
+        with used(self._midway.path):
+            self._environment.load_state_dict(state["environment"])
+            self.method.load_state_dict(state["method"])
+            self.agent.load_state_dict(state["agent"])  # last: it holds the random streams
         self._diverged = self._environment.diverged_count
-        self.method.load_state_dict(self._midway["method"])
-        self.agent.load_state_dict(self._midway["agent"])  # last: it holds the random streams
         if not self._environment.resumes_exactly:
             self._log.write("episodes restarted", steps=self.steps)
             self.display.say(
@@ -291,10 +293,11 @@ class Life:
         self._segments.load_state_dict(state.get("segments", {}))  # older checkpoints know fixed ones only
         self._clock.add(state["seconds"])
         if state["environment"] is not None:
-            self._midway = state
+            self._midway = found
             return
-        self.method.load_state_dict(state["method"])
-        self.agent.load_state_dict(state["agent"])
+        with used(found.path):
+            self.method.load_state_dict(state["method"])
+            self.agent.load_state_dict(state["agent"])
 
     def _say_what_diverged(self) -> None:
         """Report simulations of this segment that the physics engine had to give up; they have started anew."""

@@ -14,7 +14,7 @@ from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.methods import make_method
 from nestrl.methods.protocol import Observations, Policy
-from nestrl.training.checkpoint import load_newest
+from nestrl.training.checkpoint import load_newest, used
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.unlabelled import with_less_told
 from nestrl.training.worlds import FINAL_SEED, Worlds
@@ -25,7 +25,10 @@ class LoadedAgent:
     """An agent from a run's folder. It acts in the tasks of its sequence; `task_names` says which."""
 
     def __init__(self, path: str | Path) -> None:
-        """Read configuration, policy and what the method knows. Raises BadConfig when the folder holds no policy."""
+        """Read configuration, policy and what the method knows.
+
+        Raises BadConfig when the folder holds no policy, DamagedCheckpoint when its checkpoint cannot be used.
+        """
         folder = RunFolder(path)
         self.config = folder.config()
         self.task_names = self.config.sequence.task_names
@@ -40,7 +43,8 @@ class LoadedAgent:
         self._method = with_less_told(self.config, method, self._agent, rows[1], self._try_out)
         found = load_newest(folder.checkpoints)
         if found:
-            self._method.load_state_dict(found.state["method"])
+            with used(found.path):
+                self._method.load_state_dict(found.state["method"])
 
     def predict(self, obs: Any, *, task: str, deterministic: bool = True) -> tuple[np.ndarray, None]:
         """Return (action, None) for an observation as the task's own environment gives it, single or batched.

@@ -10,6 +10,7 @@ import pytest
 import tiny_worlds
 from tiny_worlds import TINY, tasks, tiny_config
 
+import nestrl
 from nestrl.errors import (
     BadConfig,
     DamagedCheckpoint,
@@ -79,6 +80,19 @@ def test_all_checkpoints_damaged(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DamagedCheckpoint, match="damaged"):
         run(tiny_config(), tmp_path / "run", resume=True)
+
+
+@pytest.mark.learning
+def test_checkpoint_of_other_code_is_said_to_be_one(tmp_path: Path) -> None:
+    run(tiny_config(method="cloning"), tmp_path / "run")
+    found = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
+    assert found is not None
+    found.state["method"].popitem()
+    checkpoint.save(tmp_path / "run" / "checkpoints", 10**9, found.state)
+    with pytest.raises(DamagedCheckpoint, match="does not fit this nestrl"):
+        nestrl.load(tmp_path / "run")
+    with pytest.raises(DamagedCheckpoint, match="does not fit this nestrl"):
+        run(tiny_config(method="cloning"), tmp_path / "run", resume=True)
 
 
 def test_file_that_is_no_checkpoint_runs_no_code(tmp_path: Path) -> None:
