@@ -5,8 +5,9 @@ segment. Neither a fresh critic, nor more noise, nor freedom from the old skills
 scratch the maze is learned. But a task that does not get on may also be one that every network is slow to start on, and
 the curve of one network does not tell the two apart. So what is known is doubted,
 
-    if hardly an episode succeeds, or if it stands still and is not mostly solved;
+    if it stands still and is not mostly solved
 
+(where it rises, but hardly an episode succeeds, it may rise to what is not the goal, and is watched on);
 then the task is learned afresh for as long, nothing being kept meanwhile, since the slow policy answers for the old
 skills. The fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
 
@@ -29,7 +30,7 @@ from nestrl.agents.tally import ENOUGH, Tally
 WINDOW = 0.15
 """Share of the segment that each gets before it is judged, if that holds two rounds; else until it does."""
 HARDLY, MOSTLY = 0.05, 0.6
-"""Shares of successes: below the first, what is known is doubted even if it rises; from the second on, never."""
+"""Shares of successes: below the first, what rises is watched on; from the second on, nothing is doubted."""
 LATEST = 0.5
 """Share of the segment after which too little is left for another turn."""
 KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
@@ -62,7 +63,12 @@ class Halves(NamedTuple):
     @property
     def doubtful(self) -> bool:
         """Whether what is known does not get on."""
-        return self.later.success < (HARDLY if self.rising else MOSTLY)
+        return not self.rising and self.later.success < MOSTLY
+
+    @property
+    def promising(self) -> bool:
+        """Whether it rises without having arrived: hardly an episode has succeeded yet."""
+        return self.rising and self.later.success < HARDLY
 
 
 class Rival:
@@ -94,10 +100,13 @@ class Rival:
             return False
         if self._phase == FRESH and not (halves.rising or halves.later.mean > self._level):
             return self._change_places(KNOWN)
-        if self._phase == KNOWN and halves.doubtful and self._learner.progress <= LATEST:
-            self._level = halves.later.mean
-            self.races += 1
-            return self._change_places(FRESH)
+        if self._phase == KNOWN and self._learner.progress <= LATEST:
+            if halves.promising:
+                return False
+            if halves.doubtful:
+                self._level = halves.later.mean
+                self.races += 1
+                return self._change_places(FRESH)
         self.won += self.fresh
         self._phase, self._waiting = SETTLED, None
         return False

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nestrl.agents.tally import Tally
-from nestrl.nested.rival import Rival
+from nestrl.nested.rival import WINDOW, Rival
 
 SIMULATIONS, PAUSES = 31, 50
 
@@ -66,10 +66,9 @@ def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, epi
 
 
 @pytest.mark.parametrize("resume_at", [None, 4, 12, 20])
-@pytest.mark.parametrize("known", [standing(1), rising(5)], ids=["still", "hopeless"])
 @pytest.mark.parametrize("fresh", [rising(20, start=-10), standing(10)], ids=["rises", "higher"])
-def test_a_fresh_network_that_rises_or_stands_higher_has_the_rest(known, fresh, resume_at):
-    rival, history, _ = race(known, fresh, resume_at=resume_at)
+def test_a_fresh_network_that_rises_or_stands_higher_has_the_rest(fresh, resume_at):
+    rival, history, _ = race(standing(1), fresh, resume_at=resume_at)
     assert history == ["known"] * 7 + ["fresh"] * 43  # doubted after .16 of the segment
     assert (rival.fresh, rival.won, rival.races) == (True, 1, 1)
 
@@ -82,6 +81,12 @@ def test_else_they_take_turns_until_too_little_is_left(resume_at):
     assert (rival.fresh, rival.won, rival.races) == (False, 0, 2)
 
 
+def test_what_rises_without_success_is_doubted_once_it_stands_still():
+    rival, history, _ = race(lambda progress: 50 * min(progress, 0.24), standing(100))
+    changed = history.index("fresh") / PAUSES
+    assert 0.24 < changed <= 0.24 + 2 * WINDOW and rival.won == 1
+
+
 def test_the_fresh_one_goes_on_from_where_its_turn_ended():
     rival, history, learner = race(standing(1), lambda progress: 0 if progress < 0.4 else 50 * progress)
     assert history[-1] == "fresh" and (rival.won, rival.races) == (1, 2)
@@ -90,8 +95,15 @@ def test_the_fresh_one_goes_on_from_where_its_turn_ended():
 
 @pytest.mark.parametrize(
     "options",
-    [{"success": 0.6}, {"known": rising(20), "success": 0.1}, {"doubted": False}, {"episodes": 0}, {"episodes": 2}],
-    ids=["mostly solved", "gets on", "not doubted", "no episodes", "two rounds come too late"],
+    [
+        {"success": 0.6},
+        {"known": rising(20), "success": 0.1},
+        {"known": rising(20)},
+        {"doubted": False},
+        {"episodes": 0},
+        {"episodes": 2},
+    ],
+    ids=["mostly solved", "gets on", "rises", "not doubted", "no episodes", "two rounds come too late"],
 )
 def test_no_race_where_there_is_no_doubt(options):
     rival, history, _ = race(**{"known": standing(1), "fresh": rising(20)} | options)
