@@ -35,6 +35,7 @@ from nestrl.agents.environments import make_environment
 from nestrl.agents.networks import Trunk
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.methods import make_method
+from nestrl.report.tables import table
 from nestrl.tasks.named import sequence
 from nestrl.tasks.sequence import Task
 from nestrl.tasks.union import UnionSpace
@@ -69,8 +70,8 @@ def main() -> None:
     result = everything()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")
-    arguments.output.with_suffix(".md").write_text(table(result) + "\n")
-    print(table(result), f"\nwritten to {arguments.output}")
+    arguments.output.with_suffix(".md").write_text(summary(result) + "\n")
+    print(summary(result), f"\nwritten to {arguments.output}")
 
 
 def everything() -> dict[str, Any]:
@@ -300,19 +301,18 @@ def shares(threads: int) -> Measured:
     return {activity: spent / sum(seconds.values()) for activity, spent in seconds.items()}
 
 
-def table(result: dict[str, Any]) -> str:
+def summary(result: dict[str, Any]) -> str:
     """Return the speeds as Markdown."""
-    speeds: dict[str, float] = result["steps_per_second"]
-    lines = ["| stack | environment steps/s, training included |", "|---|---|"]
-    lines += [f"| {name} | {speed:,.0f} |" for name, speed in speeds.items()]
-    lines += [
-        "",
-        "| ratio | |",
-        "|---|---|",
-        *(f"| {name} | {ratio:.3f} |" for name, ratio in result["ratios"].items()),
-    ]
+    speeds = [[name, f"{speed:,.0f}"] for name, speed in result["steps_per_second"].items()]
+    ratios = [[name, f"{ratio:.3f}"] for name, ratio in result["ratios"].items()]
     spent = ", ".join(f"{part} {each:.0f} us" for part, each in result["microseconds per step"].items())
-    return "\n".join([*lines, "", f"Where a step goes: {spent}. {result['machine']['cores']} cores."])
+    return "\n\n".join(
+        [
+            table(["stack", "environment steps/s, training included"], speeds),
+            table(["ratio", ""], ratios),
+            f"Where a step goes: {spent}. {result['machine']['cores']} cores.",
+        ]
+    )
 
 
 def processor() -> str:

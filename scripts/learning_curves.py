@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from nestrl.errors import BadConfig
 from nestrl.evaluation.statistics import wilson_interval
+from nestrl.report.tables import table
 from nestrl.training.config import RunConfig
 from nestrl.training.from_scratch import EPISODES
 from nestrl.training.references import reference_path, stored_curves
@@ -28,9 +29,9 @@ def main(sequence: str = "mixed-10", folder: str | Path = RESULTS) -> None:
     """Write the table, the numbers and the picture."""
     curves, path = read(configure(sequence)), Path(folder) / "learning_curves"
     write_numbers(curves, path.with_suffix(".csv"))
-    path.with_suffix(".md").write_text(table(curves))
+    path.with_suffix(".md").write_text(summary(curves))
     draw(curves, path.with_suffix(".png"))
-    print(table(curves))
+    print(summary(curves))
 
 
 def read(config: RunConfig) -> Curves:
@@ -44,20 +45,18 @@ def read(config: RunConfig) -> Curves:
     return found
 
 
-def table(curves: Curves) -> str:
+def summary(curves: Curves) -> str:
     """Return a Markdown table: when each task is learned, and how well it stands at the end."""
-    lines = [
-        f"| task | seeds | steps to success {LEARNED} (median; slowest) | success at the end (95 % interval) |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for name, (steps, success) in curves.items():
         reached = [steps[row >= LEARNED][0] if (row >= LEARNED).any() else np.inf for row in success]
         when = "; ".join(f"{value / 1000:.0f}k" if np.isfinite(value) else "not" for value in _median_and_last(reached))
         episodes = EPISODES * len(success)
         interval = wilson_interval(round(float(success[:, -1].mean()) * episodes), episodes)
         end = f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f}) of {steps[-1] / 1000:.0f}k steps"
-        lines.append(f"| {name} | {len(success)} | {when} | {end} |")
-    return "\n".join(lines) + "\n"
+        rows.append([name, str(len(success)), when, end])
+    steps_to = f"steps to success {LEARNED} (median; slowest)"
+    return table(["task", "seeds", steps_to, "success at the end (95 % interval)"], rows) + "\n"
 
 
 def _median_and_last(values: list[float]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ import gymnasium as gym
 import numpy as np
 from PIL import Image
 
+from nestrl.report.tables import table
 from nestrl_envs import TASKS, shaping
 from nestrl_envs.batch_env import BatchEnv
 from nestrl_envs.dynamics import Dynamics
@@ -113,7 +114,7 @@ def overview(folder: str) -> str:
         does, parts, _ = described(task)
         link = f"[`{env_id}`]({folder}{short_name(env_id)}.md)"
         rows.append((link, does.split(". ")[0].rstrip("."), parts["Success"], f"{task.default_horizon * 0.08:.1f} s"))
-    return table(("id", "the robot must", "success", "time limit"), rows)
+    return table(("id", "the robot must", "success", "time limit"), rows, right=False)
 
 
 def page(env_id: str, task: type[BatchEnv]) -> str:
@@ -176,7 +177,7 @@ def field_table(fields: Iterable[Field]) -> str:
         unit, span = field.unit.replace("1", ""), f"[{field.low:g}, {field.high:g}]"
         rows.append((index, field.name, field.meaning, unit, span, f"{field.scale:g}"))
         start += field.size
-    return table(("index", "name", "meaning", "unit", "range", "size"), rows)
+    return table(("index", "name", "meaning", "unit", "range", "size"), rows, right=False)
 
 
 def argument_table(task: type[BatchEnv], own: dict[str, str]) -> str:
@@ -186,13 +187,8 @@ def argument_table(task: type[BatchEnv], own: dict[str, str]) -> str:
     meanings = own | described(base)[2]
     rows = [(f"`{name}`", f"`{defaults[name].default!r}`", text) for name, text in meanings.items()]
     rows = [(name, f"`{task.default_horizon}`" if name == "`horizon`" else value, text) for name, value, text in rows]
-    return table(("name", "default", "meaning"), [row for row in rows if row[0] != "`num_simulations`"])
-
-
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    told = [row for row in rows if row[0] != "`num_simulations`"]
+    return table(("name", "default", "meaning"), told, right=False)
 
 
 def draw(env_id: str) -> None:

@@ -60,7 +60,7 @@ class StudyTable:
 
     def markdown(self) -> str:
         """Return title, table and notes as Markdown."""
-        rows = [[shown(cell).replace("|", r"\|") for cell in row] for row in self.rows]
+        rows = [[shown(cell) for cell in row] for row in self.rows]
         notes = "\n".join(f"- {note}" for note in self.notes)
         return "\n\n".join(filter(None, [f"**{self.title}**", table(self.head, rows), notes])) + "\n"
 

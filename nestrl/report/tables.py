@@ -25,7 +25,7 @@ TITLES = {
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: bool = True) -> str:
     """Return a Markdown table: the first column to the left, the others to the right (or also to the left)."""
-    lines = [list(head), *map(list, rows)]
+    lines = [[cell.replace("|", r"\|") for cell in line] for line in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + (":" if right else "-") for width in widths[1:])]
     lines.insert(1, rule)

@@ -8,31 +8,35 @@
       - {task: reacher, steps: 200000}
       - {task: mine, steps: 300000}
 
-In place of `segments`, `steps: 200000` trains every task once, in the order of the list. `revisits_are_new: true`
-counts a task that comes back as a new one. `evaluation_kwargs` of a task replace some of its `kwargs` when success is
-measured. `reward_scale: 0.01` multiplies the rewards that the learner gets, `reward_scale: auto` finds by what.
-`agent: {n_envs: 64}` gives the settings of the learner (nestrl.AgentConfig) that these tasks want; what is set at the
-command line goes before them.
+In place of `segments`, `steps: 200000` trains every task once, in the order of the list. `tasks: mixed-10` takes those
+tasks of a named sequence that the segments name. `revisits_are_new: true` counts a task that comes back as a new one.
+`evaluation_kwargs` of a task replace some of its `kwargs` when success is measured. `reward_scale: 0.01` multiplies the
+rewards that the learner gets, `reward_scale: auto` finds by what. `agent: {n_envs: 64}` gives the settings of the
+learner (nestrl.AgentConfig) that these tasks want; what is set at the command line goes before them.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nestrl.errors import BadConfig, nearest
+from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 
-SEQUENCE_KEYS = {"name": str, "tasks": list, "segments": list, "steps": int, "revisits_are_new": bool, "agent": dict}
+SEQUENCE_KEYS = {"name": str, "tasks": (list, str), "segments": list, "steps": int, "revisits_are_new": bool}
+SEQUENCE_KEYS |= {"agent": dict}
 TASK_KEYS = {"name": str, "env": str, "kwargs": dict, "success_threshold": (int, float), "evaluation_kwargs": dict}
 TASK_KEYS |= {"reward_scale": (int, float, str)}
 SEGMENT_KEYS = {"task": str, "steps": int}
 
 LINE = "__line__"  # where a mapping starts; set by the loader
 Keys = dict[str, Any]
+Named = Mapping[str, Callable[[], TaskSequence]]
+"""Makers of the sequences that have a name."""
 
 
-def read_sequence(path: Path) -> TaskSequence:
+def read_sequence(path: Path, named: Named) -> TaskSequence:
     """Return the sequence in a YAML file; BadConfig if the file cannot be read or used."""
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _LineLoader)
@@ -41,7 +45,7 @@ def read_sequence(path: Path) -> TaskSequence:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     values = _mapping(path, values, 1, "the file", SEQUENCE_KEYS, required=("tasks",))
-    tasks = [_task(path, entry, values[LINE]) for entry in values["tasks"]]
+    tasks = _tasks(path, values, named)
     try:
         return TaskSequence(
             values.get("name", path.stem),
@@ -52,6 +56,19 @@ def read_sequence(path: Path) -> TaskSequence:
         )
     except BadConfig as error:
         raise BadConfig(f"{path}: {error}") from error
+
+
+def _tasks(path: Path, values: Keys, named: Named) -> list[Task]:
+    """Return the tasks that are listed, or those of a named sequence that the segments name."""
+    tasks = values["tasks"]
+    if isinstance(tasks, list):
+        return [_task(path, entry, values[LINE]) for entry in tasks]
+    if tasks not in named:
+        where = f"{path}, line {values[LINE]}"
+        raise UnknownName(f"{where}: no sequence {tasks!r} to take the tasks of.{nearest(tasks, named)}")
+    known = list(named[tasks]().tasks)
+    used = {segment.task for segment in _segments(path, values, known)}
+    return [task for task in known if task.name in used]
 
 
 def _task(path: Path, entry: Any, line: int) -> Task:
@@ -104,6 +121,7 @@ _KINDS: dict[Any, str] = {
     int: "a whole number",
     bool: "true or false",
     list: "a list",
+    (list, str): "a list, or the name of a sequence",
     dict: "a mapping",
     (int, float): "a number",
     (int, float, str): "a number or 'auto'",

@@ -105,7 +105,7 @@ def sequence(name_or_path: str | Path) -> TaskSequence:
     if text in SEQUENCES:
         return SEQUENCES[text]()
     if text.endswith((".yaml", ".yml")):
-        return read_sequence(Path(text))
+        return read_sequence(Path(text), SEQUENCES)
     raise UnknownName(f"No sequence {text!r}.{nearest(text, SEQUENCES)} A path must end in .yaml.")
 
 

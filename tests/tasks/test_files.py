@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nestrl.errors import BadConfig
-from nestrl.tasks.files import read_sequence
+from nestrl.errors import BadConfig, UnknownName
 from nestrl.tasks.named import sequence
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 
@@ -42,9 +41,21 @@ def test_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_steps_for_all_tasks_and_name_from_the_file(tmp_path: Path) -> None:
-    short = read_sequence(written(tmp_path, "steps: 50\ntasks:\n- {name: a, env: A-v0}\n- {name: b, env: B-v0}\n"))
+    short = sequence(written(tmp_path, "steps: 50\ntasks:\n- {name: a, env: A-v0}\n- {name: b, env: B-v0}\n"))
     assert short.name == "my"
     assert short.segments == (Segment("a", 50), Segment("b", 50))
+
+
+def test_the_tasks_of_a_named_sequence(tmp_path: Path) -> None:
+    known = "tasks: mixed-10\nsegments:\n- {task: maze, steps: 50}\n- {task: reach, steps: 60}\n"
+    mine = sequence(written(tmp_path, known))
+    assert mine.tasks == sequence("mixed-10").reordered(["reach", "maze"]).tasks
+    assert mine.segments == (Segment("maze", 50), Segment("reach", 60))
+    assert sequence(written(tmp_path, "tasks: mixed-10\nsteps: 50")).n_tasks == 10
+    with pytest.raises(BadConfig, match="'meze', which is not among the tasks"):
+        sequence(written(tmp_path, known.replace("maze", "meze")))
+    with pytest.raises(UnknownName, match="my.yaml, line 1: no sequence 'mixed-11'.*'mixed-10'"):
+        sequence(written(tmp_path, known.replace("mixed-10", "mixed-11")))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +68,7 @@ def test_steps_for_all_tasks_and_name_from_the_file(tmp_path: Path) -> None:
         (GOOD.replace("task: b", "task: c"), "my.yaml: Segment 1.*'c'.*among"),
         (GOOD.replace("steps: 200", "steps: 0"), "0 steps"),
         (GOOD + "steps: 5\n", "either 'segments'.*or 'steps'"),
-        ("tasks: 3\nsteps: 1", "line 1: 'tasks' is 3, but must be a list"),
+        ("tasks: 3\nsteps: 1", "line 1: 'tasks' is 3, but must be a list, or the name of a sequence"),
         ("tasks: [3]\nsteps: 1", "an entry of 'tasks' must be a mapping"),
         ("- a", "the file must be a mapping"),
         ("", "the file must be a mapping"),
@@ -66,10 +77,10 @@ def test_steps_for_all_tasks_and_name_from_the_file(tmp_path: Path) -> None:
 )
 def test_mistakes_are_explained(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BadConfig, match=message) as caught:
-        read_sequence(written(tmp_path, text))
+        sequence(written(tmp_path, text))
     assert "my.yaml" in str(caught.value)
 
 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="cannot be read: No such file"):
-        read_sequence(tmp_path / "none.yaml")
+        sequence(tmp_path / "none.yaml")
