@@ -22,7 +22,9 @@ MEASURES = {
     "worst_point": "worst point",
     "stability_gap": "stability gap",
 }
-"""The columns of the main table, by the name of the metric."""
+"""What is measured of every run: the metric's name, and what tables call it."""
+HEADLINES = ("average_performance", "forgetting", "forward_transfer_later", "worst_point")
+"""Those of them that the main table shows."""
 
 STEPS_TO_ALL = "steps to all (thousands)"
 
@@ -87,25 +89,32 @@ def shown(cell: Cell) -> str:
 
 
 def main_table(comparison: Comparison) -> StudyTable:
-    """Return a row for each method: metrics, how it stands to the baseline, what it costs, what to beware of."""
+    """Return a row for each method: the first metrics, how it stands to the baseline, its memory, what to beware of."""
     against = comparison.baseline.label
     head = (
-        *("method", "runs", *MEASURES.values(), *([STEPS_TO_ALL] if comparison.adaptive else [])),
-        *(f"performance minus {against}", f"P(better than {against})"),
-        *("minutes", "minutes / finetune", "memory", "beware"),
+        *("method", "runs", *(MEASURES[name] for name in HEADLINES)),
+        *([STEPS_TO_ALL] if comparison.adaptive else []),
+        *(f"performance minus {against}", f"P(better than {against})", "memory", "beware"),
     )
     rows = [
         (
             *(method.label, len(method.records)),
-            *(method.estimate(method.values(name)) for name in MEASURES),
+            *(method.estimate(method.values(name)) for name in HEADLINES),
             *([_thousands_to_all(method)] if comparison.adaptive else []),
             *improvement(comparison.baseline, method),
-            *(method.estimate(method.minutes), _relative_time(comparison, method)),
             *(Bytes(method.memory_bytes), ", ".join(method.flags)),
         )
         for method in comparison.methods
     ]
     return StudyTable("methods", f"Methods: {comparison.title}", head, tuple(rows), tuple(_notes(comparison)))
+
+
+def measure_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each method, a column for every metric."""
+    rows = [
+        (method.label, *(method.estimate(method.values(name)) for name in MEASURES)) for method in comparison.methods
+    ]
+    return StudyTable("measures", f"Every metric: {comparison.title}", ("method", *MEASURES.values()), tuple(rows))
 
 
 def task_table(comparison: Comparison) -> StudyTable:
@@ -208,6 +217,7 @@ def study_tables(comparison: Comparison) -> list[StudyTable]:
     """Return all tables of a comparison, the main one first; that of failed runs only where there are any."""
     tables = [
         main_table,
+        measure_table,
         task_table,
         pair_table,
         boundary_table,
@@ -249,7 +259,7 @@ def _nulls(comparison: Comparison) -> list[str]:
     lines = []
     for method in comparison.methods:
         if NULL_METHOD in method.records[0].method_name.split("+"):
-            transfer = method.estimate(method.values("forward_transfer"))
+            transfer = method.estimate(method.values("forward_transfer_later"))
             measured = "not measured" if transfer is None else f"measured {shown(transfer)}"
             lines.append(f"null: {method.label} starts every task afresh: true forward transfer 0, {measured}.")
     return lines or [f"null: no method here has a true forward transfer of 0; {NULL_METHOD} would have."]

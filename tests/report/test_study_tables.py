@@ -11,6 +11,7 @@ from nestrl.errors import BadConfig, UnknownName
 from nestrl.evaluation.statistics import Interval, stratified_interval
 from nestrl.report.comparison import Comparison, comparisons
 from nestrl.report.study_tables import (
+    HEADLINES,
     MEASURES,
     Bytes,
     StudyTable,
@@ -19,6 +20,7 @@ from nestrl.report.study_tables import (
     cost_table,
     failed_table,
     main_table,
+    measure_table,
     pair_table,
     shown,
     task_table,
@@ -64,7 +66,9 @@ def test_main_table_has_what_was_computed_by_hand(hand_made: Comparison) -> None
     assert column(table, "method") == ["finetune", "cloning"]
     assert column(table, "runs") == [6, 6]
     kept = np.array([8, 9, 10, 11, 12, 13]) / 16
-    performance, forgetting, later, transfer, backward, worst, gap = table.rows[1][2 : 2 + len(MEASURES)]
+    performance, forgetting, later, transfer, backward, worst, gap = measure_table(hand_made).rows[1][1:]
+    named = dict(zip(MEASURES, (performance, forgetting, later, transfer, backward, worst, gap), strict=True))
+    assert table.rows[1][2 : 2 + len(HEADLINES)] == tuple(named[name] for name in HEADLINES)
     assert isinstance(performance, Interval) and isinstance(forgetting, Interval)
     middle = np.mean(kept[1:5])  # the middle of six: one is cut off at each end
     assert performance.estimate == pytest.approx((middle + 0.5) / 2)
@@ -154,7 +158,7 @@ def test_pairs_without_references_are_dashes(tmp_path: Path) -> None:
 
 def test_missing_references_are_dashes_and_a_command(tmp_path: Path) -> None:
     comparison = compare(tmp_path, [pair("cloning", seed, 8) for seed in range(5)], references=False)
-    assert column(main_table(comparison), "forward transfer") == [None]
+    assert column(main_table(comparison), "forward transfer, later tasks") == [None]
     assert "nestrl reference" in " ".join(main_table(comparison).notes)
     assert "reach, slalom" in comparison.warnings[0]
 
@@ -164,14 +168,14 @@ def test_references_too_short_count_as_missing(tmp_path: Path) -> None:
     longer = [replace(each, segments=((0, 0, 2 * SEGMENT), (1, 2 * SEGMENT, 4 * SEGMENT))) for each in long]
     records = [replace(each, steps=(0, 2 * SEGMENT, 4 * SEGMENT)) for each in longer]
     comparison = compare(tmp_path, records)
-    assert column(main_table(comparison), "forward transfer") == [None]
+    assert column(main_table(comparison), "forward transfer, later tasks") == [None]
     assert "nestrl reference" in comparison.warnings[0]
 
 
 def test_the_null_of_transfer_stands_beside_it(tmp_path: Path) -> None:
     records = [pair(method, seed, 8) for seed in range(5) for method in ("cloning", "reset-and-distill")]
     with_null = main_table(compare(tmp_path / "with", records)).notes
-    assert "null: reset-and-distill" in with_null[-1] and "measured -0.25 [-0.25, -0.25]" in with_null[-1]
+    assert "null: reset-and-distill" in with_null[-1] and "measured -0.50 [-0.50, -0.50]" in with_null[-1]
     without = main_table(compare(tmp_path / "without", records[::2])).notes
     assert without[-1].startswith("null: no method")
 
