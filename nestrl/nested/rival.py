@@ -16,8 +16,9 @@ skills. The fresh network has the rest of the segment, and is distilled into a c
 Else the known one goes on, and where it is doubted again, the fresh one takes its next turn. It need not do both: at
 first a network that stands still half-solved, or rises to what is not the goal, is higher than one that has just begun.
 
-The window of episodes that each is judged by holds two rounds at least (so that failures, which all end together at the
-horizon, count as often in both halves) and a share of the segment:
+The window of episodes that each is judged by holds a share of the segment, and four rounds at least: failures all end
+together at the horizon, so that halves of less than a round cannot be compared, and what is slow to start stands still
+for a round or two as well. So a short segment has no time for a race.
 
     rises = mean return of the second half - of the first half > 2 standard errors
 """
@@ -28,7 +29,9 @@ from typing import Any, NamedTuple, Protocol
 from nestrl.agents.tally import ENOUGH, Tally
 
 WINDOW = 0.15
-"""Share of the segment that each gets before it is judged, if that holds two rounds; else until it does."""
+"""Share of the segment that each gets before it is judged, if that holds enough rounds; else until it does."""
+ROUNDS = 4
+"""Rounds of episodes that are enough: two in each half."""
 HARDLY, MOSTLY = 0.05, 0.6
 """Shares of successes: below the first, what rises is watched on; from the second on, nothing is doubted."""
 LATEST = 0.5
@@ -158,5 +161,5 @@ class Rival:
 
 
 def _enough(episodes: Tally) -> bool:
-    """Return whether each half of these episodes can be a whole round, and its mean means something."""
-    return episodes.rounds >= 2 and episodes.episodes >= 2 * ENOUGH
+    """Return whether these episodes are rounds enough, and the mean of each half means something."""
+    return episodes.rounds >= ROUNDS and episodes.episodes >= 2 * ENOUGH

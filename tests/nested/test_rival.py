@@ -101,13 +101,18 @@ def test_the_fresh_one_goes_on_from_where_its_turn_ended():
         {"known": rising(20)},
         {"doubted": False},
         {"episodes": 0},
-        {"episodes": 2},
+        {"episodes": 4},
     ],
-    ids=["mostly solved", "gets on", "rises", "not doubted", "no episodes", "two rounds come too late"],
+    ids=["mostly solved", "gets on", "rises", "not doubted", "no episodes", "four rounds come too late"],
 )
 def test_no_race_where_there_is_no_doubt(options):
     rival, history, _ = race(**{"known": standing(1), "fresh": rising(20)} | options)
     assert set(history) == {"known"} and rival.races == 0
+
+
+def test_what_is_slow_to_start_is_not_doubted():
+    slow = race(lambda progress: max(0.0, 50 * (progress - 0.2)), rising(50), success=0.1, episodes=SIMULATIONS // 3)
+    assert slow[0].races == 0  # it stands still for two rounds, and rises in the next two
 
 
 def test_a_race_that_the_segment_cuts_short_is_lost():
