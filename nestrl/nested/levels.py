@@ -57,8 +57,8 @@ LEVELS = (
     LevelSpec(
         "rival",
         "whether a new task goes on from what is known or from a fresh network",
-        ".15 of a segment, while a new task does not get on",
-        "returns and successes of the training episodes of both, at least four rounds each",
+        "four rounds of episodes, while a new task does not get on",
+        "returns and successes of the training episodes of both",
         "a return that rises, or the higher one",
         "fast policy",
     ),

@@ -1,12 +1,13 @@
 """The race of a known network with a fresh one: when it is run, who wins, and that the loser leaves no trace."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 from nestrl.agents.tally import Tally
-from nestrl.nested.rival import WINDOW, Rival
+from nestrl.nested.rival import SHARE, TURN, Rival
 
 SIMULATIONS, PAUSES = 31, 50
 
@@ -68,7 +69,7 @@ def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, epi
 @pytest.mark.parametrize("resume_at", [None, 4, 12, 20])
 @pytest.mark.parametrize("fresh", [rising(20, start=-10), standing(10)], ids=["rises", "higher"])
 def test_a_fresh_network_that_rises_or_stands_higher_has_the_rest(fresh, resume_at):
-    rival, history, _ = race(standing(1), fresh, resume_at=resume_at)
+    rival, history, _ = race(standing(1), fresh, resume_at=resume_at, success=0.1)
     assert history == ["known"] * 7 + ["fresh"] * 43  # doubted after .16 of the segment
     assert (rival.fresh, rival.won, rival.races) == (True, 1, 1)
 
@@ -84,7 +85,7 @@ def test_else_they_take_turns_until_too_little_is_left(resume_at):
 def test_what_rises_without_success_is_doubted_once_it_stands_still():
     rival, history, _ = race(lambda progress: 50 * min(progress, 0.24), standing(100))
     changed = history.index("fresh") / PAUSES
-    assert 0.24 < changed <= 0.24 + 2 * WINDOW and rival.won == 1
+    assert 0.24 < changed <= 0.24 + 2 * SHARE and rival.won == 1
 
 
 def test_the_fresh_one_goes_on_from_where_its_turn_ended():
@@ -110,9 +111,23 @@ def test_no_race_where_there_is_no_doubt(options):
     assert set(history) == {"known"} and rival.races == 0
 
 
+@pytest.mark.parametrize(("success", "rounds"), [(0.1, 4), (0.0, 6)])
+def test_what_hardly_succeeds_is_watched_for_longer(success, rounds):
+    at_a_time = SIMULATIONS // 3
+    _, history, _ = race(standing(1), standing(0), success=success, episodes=at_a_time)
+    known, fresh = [len(list(turn)) for _, turn in itertools.groupby(history)][:2]
+    assert known + 1 == math.ceil(rounds * SIMULATIONS / at_a_time)  # at that pause they change
+    assert fresh == math.ceil(SHARE * PAUSES) > TURN * SIMULATIONS / at_a_time
+
+
 def test_what_is_slow_to_start_is_not_doubted():
     slow = race(lambda progress: max(0.0, 50 * (progress - 0.2)), rising(50), success=0.1, episodes=SIMULATIONS // 3)
     assert slow[0].races == 0  # it stands still for two rounds, and rises in the next two
+
+
+def test_to_rise_by_a_trifle_is_to_stand_still():
+    known = rising(2)  # by a fifth of a standard deviation in half a window: more than chance with so many episodes
+    assert race(known, rising(20), success=0.4, episodes=40 * SIMULATIONS)[0].races == 1
 
 
 def test_a_race_that_the_segment_cuts_short_is_lost():
