@@ -363,6 +363,7 @@ class _NoSimulations(VecEnv):
 
     def __init__(self, n: int, union: UnionSpace) -> None:
         super().__init__(n, union.observation_space, deepcopy(union.action_space))
+        self.tally = Tally(n)
 
     def reset(self) -> Any:
         raise BadConfig("The agent has no task yet; call start_task before learn.")

@@ -1,0 +1,179 @@
+"""Replay the race with a fresh network on recorded curves of training: what would each of its rules have done?
+
+    python scripts/replay_race.py record 600 601      # a development life a seed, a minute or two of a core each
+    python scripts/replay_race.py record 500          # below 600: each task from scratch
+    python scripts/replay_race.py                     # -> results/race/replay.md
+
+Both networks' curves depend on their own steps alone; so, recorded once without a race, they tell the outcome of any
+rule, and a rule can be tried in a second.
+"""
+
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nestrl import TaskSequence, train
+from nestrl.agents.tally import ENOUGH, Tally
+from nestrl.methods.nested import Nested
+from nestrl.nested.levels import REMOVABLE
+from nestrl.nested.rival import Rival
+from nestrl.report.tables import table
+from nestrl.tasks.named import sequence
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "results" / "race" / "curves.jsonl"
+FIRST_LIFE, TASKS_A_LIFE = 600, 5
+N_ENVS = 256
+NUMBERS = ("episodes", "returns", "squares", "successes")
+"""Of a tally, as recorded."""
+
+
+class Curve(NamedTuple):
+    """The training episodes of one segment: their tally after each rollout."""
+
+    task: str
+    after: tuple[str, ...]
+    heads: str
+    steps: int
+    tallies: list[Tally]
+
+    @property
+    def success(self) -> list[float]:
+        """Success of the last whole round at each rollout; 0 before there is one."""
+        found, last, mark = [], 0.0, Tally(N_ENVS)
+        for tally in self.tallies:
+            round_ = tally.since(mark)
+            if round_.rounds >= 1 and round_.episodes >= ENOUGH:
+                last, mark = round_.success, tally
+            found.append(last)
+        return found
+
+
+class Recorded(Nested):
+    """The nested agent, which writes the tally of its training episodes into the run's log."""
+
+    def measurements(self) -> dict[str, float]:
+        """Return the tally, too."""
+        return super().measurements() | {
+            f"tally.{name}": value for name, value in self._learner.tally._asdict().items()
+        }
+
+
+def record(seed: int) -> None:
+    """Live one development life without a race, or each task by itself, and add the curves to the records."""
+    whole = sequence(ROOT / "scripts" / "studies" / "dev-9.yaml")
+    if seed < FIRST_LIFE:
+        lives = [whole.reordered([name]) for name in whole.task_names]
+    else:
+        lives = [whole.reordered(random.Random(seed).sample(whole.task_names, TASKS_A_LIFE))]
+    heads = "per_task" if seed >= FIRST_LIFE and seed % 3 == 2 else "shared"
+    for life in lives:
+        _live(life, seed, heads)
+
+
+def _live(life: TaskSequence, seed: int, heads: str) -> None:
+    levels = [level for level in REMOVABLE if level != "rival"]
+    options = {"method.levels": ",".join(levels), "agent.heads": heads, "final_episodes": 1}
+    folder = ROOT / "runs" / "race" / f"{heads}-{seed}-{life.task_names[0]}"
+    run = train(life, method="replay_race:Recorded", seed=seed, options=options, folder=folder)
+    curves: dict[str, list[list[float]]] = {name: [] for name in life.task_names}
+    for line in run.folder.log_lines("training"):
+        curves[line["task"]].append([round(line["method"][f"tally.{name}"], 2) for name in NUMBERS])
+    steps = {segment.task: segment.steps for segment in life.segments}
+    entry = {"seed": seed, "heads": heads, "steps": steps, "curves": curves}
+    RECORDS.parent.mkdir(parents=True, exist_ok=True)
+    with RECORDS.open("a") as file:
+        file.write(json.dumps(entry, separators=(",", ":")) + "\n")
+
+
+def recorded() -> Iterator[Curve]:
+    """Yield every curve on record; those of first tasks come after nothing."""
+    for line in map(json.loads, RECORDS.read_text().splitlines()):
+        names = list(line["curves"])
+        for place, (task, curve) in enumerate(line["curves"].items()):
+            tallies = [Tally(N_ENVS, *numbers) for numbers in curve]
+            yield Curve(task, tuple(names[:place]), line["heads"], line["steps"][task], tallies)
+
+
+class Replayed:
+    """What the race sees of a learner, whose two networks go along their recorded curves."""
+
+    def __init__(self, known: Curve, fresh: Curve) -> None:
+        self._curves, self._now, self._done = (known, fresh), 0, [0, 0]
+        self._rollout = known.steps / len(known.tallies)
+        self.progress, self.tally = 0.0, Tally(N_ENVS)
+
+    @property
+    def success(self) -> float:
+        """Success of the present network in its last round."""
+        done = self._done[self._now]
+        return self._curves[self._now].success[done - 1] if done else 0.0
+
+    def learn(self) -> None:
+        """Do one rollout with the present network."""
+        tallies, done = [Tally(N_ENVS), *self._curves[self._now].tallies], self._done[self._now]
+        self.tally = self.tally.plus(tallies[done + 1].since(tallies[done]))._replace(simulations=N_ENVS)
+        self._done[self._now] += 1
+        self.progress = min(1.0, sum(self._done) * self._rollout / self._curves[0].steps)
+
+    def renew(self) -> None:
+        """Turn to the fresh network."""
+        self._now = 1
+
+    def branch(self) -> dict[str, Any]:
+        """Return which network it is."""
+        return {"network": self._now}
+
+    def return_to(self, branch: dict[str, Any]) -> None:
+        """Turn back to that network."""
+        self._now = branch["network"]
+
+
+def raced(known: Curve, fresh: Curve) -> tuple[float, float, bool]:
+    """Return the mean success over a segment with the race, that at its end, and whether the fresh network won."""
+    learner = Replayed(known, fresh)
+    rival = Rival(learner)
+    rival.start_segment(doubted=True)
+    success = []
+    while learner.progress < 1:
+        learner.learn()
+        rival.pause()
+        success.append(learner.success)
+    rival.finish()
+    return float(np.mean(success)), learner.success, rival.fresh
+
+
+def as_table() -> str:
+    """Return a row for each later task: mean success over its segment and success at its end, of training episodes."""
+    curves = list(recorded())
+    rows = []
+    for known in sorted((curve for curve in curves if curve.after), key=lambda curve: (curve.task, curve.heads)):
+        scratch = [curve for curve in curves if curve.task == known.task and not curve.after]
+        outcomes = [raced(known, fresh) for fresh in scratch]
+        alone = [(float(np.mean(curve.success)), curve.success[-1]) for curve in (known, *scratch)]
+        pairs = [np.mean(alone[1:], axis=0), alone[0], np.mean([outcome[:2] for outcome in outcomes], axis=0)]
+        won = f"{sum(outcome[2] for outcome in outcomes)} of {len(outcomes)}"
+        shown = (f"{mean:.2f}, {end:.2f}" for mean, end in pairs)
+        rows.append([known.task, ", ".join(known.after), known.heads, *shown, won])
+    head = ["task", "after", "heads", "from scratch", "without a race", "with the race", "won by fresh"]
+    return table(head, rows, right=False)
+
+
+def main() -> None:
+    """Record the lives of the given seeds; without any, replay what is on record."""
+    if sys.argv[1:2] == ["record"]:
+        for seed in map(int, sys.argv[2:]):
+            record(seed)
+    else:
+        text = f"Mean success of training episodes over the segment, and at its end.\n\n{as_table()}\n"
+        RECORDS.with_name("replay.md").write_text(text)
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
