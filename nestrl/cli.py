@@ -1,6 +1,7 @@
 """The command line: one verb a capability, each a thin call. Imports happen in the verbs, so that --help is quick."""
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -294,7 +295,7 @@ def reference(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line. Exits with 2 after a mistake or a failure of the world, 130 after Ctrl-C."""
+    """Run the command line. Exits with 2 after a mistake or a failure of the world, 130 after Ctrl-C, 1 if unheard."""
     sys.path.insert(0, "")  # as with `python -m`: packages in the current folder can be imported
     try:
         app.cli(
@@ -303,6 +304,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             description=_DESCRIPTION,
             use_underscores=False,
         )
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has had enough, as in `nestrl report ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except NestrlError as error:
         print("\n".join([f"nestrl: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
         raise SystemExit(2) from None

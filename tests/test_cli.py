@@ -167,3 +167,12 @@ def test_module_in_the_current_folder_is_found(tmp_path: Path) -> None:
     came = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert came.returncode == 2
     assert "was imported" in came.stderr
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "methods", "--long"]])
+def test_whoever_stops_listening_hears_no_traceback(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "nestrl.cli", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait() == 1

@@ -95,9 +95,19 @@ def read_plan(path: Path) -> StudyPlan:
     return plan_of(Document(path))
 
 
+def read_outline(path: Path) -> StudyPlan:
+    """Return the plan in a file without its cells, its options unchecked: enough for a report.
+
+    So a study can still be reported whose options are no longer known, or whose modules are not here.
+    """
+    return _decoded(Document(path))
+
+
 def plan_of(document: Document) -> StudyPlan:
     """Return the plan that a document holds, as `read_plan` does."""
     plan = _decoded(document)
+    if plan.tuned:
+        plan = replace(plan, methods=_with_tuned(document, plan.methods, plan.tuned))
     with document.at("imports"):
         import_modules(plan.imports)
     _check_values(document, plan)
@@ -121,8 +131,6 @@ def _decoded(document: Document) -> StudyPlan:
     for key in ("methods", "regimes"):
         for label, options in values.get(key, {}).items():
             values[key][label] = _options(document, options, key, label)
-    if values.get("tuned"):
-        values["methods"] = _with_tuned(document, values["methods"], values["tuned"])
     return StudyPlan(**values)
 
 

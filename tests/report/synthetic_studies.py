@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from nestrl.methods import METHODS
 from nestrl.studies.ledger import Record, append
 
 TASKS = ("reach", "slalom", "button", "ice", "door")
@@ -77,13 +76,12 @@ def write_study(
     folder.mkdir(parents=True, exist_ok=True)
     labels = list(dict.fromkeys(methods or [record.method for record in records]))
     regimes = {regime: {} if regime == "shared" else {"agent.heads": regime} for regime in _regimes(records)}
-    names = {label: label if label in METHODS else "finetune" for label in labels}  # a plan knows no made-up methods
     plan = {
         "name": folder.name,
         "sequences": ["mixed-5"],
         "orders": [list(order) for order in ORDERS],
         "seeds": max(record.seed for record in records) + 1,
-        "methods": {label: {} if name == label else {"method": name} for label, name in names.items()},
+        "methods": {label: {} for label in labels},
         "regimes": regimes,
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))

@@ -26,6 +26,7 @@ from nestrl.report.study_tables import (
     task_table,
 )
 from nestrl.studies.ledger import Record
+from nestrl.studies.plan import read_plan
 from nestrl.studies.study import open_study
 
 PAIR = ("reach", "slalom")
@@ -232,6 +233,16 @@ def test_nothing_finished_says_so(tmp_path: Path) -> None:
     study = open_study(write_study(tmp_path / "made-up", [replace(pair("cloning", 0, 8), status="failed")]))
     with pytest.raises(BadConfig, match="no run of .* has finished"):
         comparisons(study)
+
+
+def test_a_study_is_reported_whose_options_and_modules_are_gone(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "made-up", [pair("cloning", seed, 8) for seed in range(5)])
+    path = folder / "study.yaml"
+    gone = "imports: [gone]\ntuned: gone.yaml\n" + path.read_text().replace("cloning: {}", "cloning: {boldness: 2}")
+    path.write_text(gone)
+    with pytest.raises(BadConfig):
+        read_plan(path)
+    assert column(main_table(comparisons(open_study(folder))[0]), "runs") == [5]
 
 
 def test_csv_has_a_column_for_each_end(hand_made: Comparison) -> None:
