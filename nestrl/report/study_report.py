@@ -1,6 +1,6 @@
 """The report of a study: tables, figures and the page, written beside its results."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nestrl.report.comparison import Comparison, comparisons
@@ -14,7 +14,7 @@ from nestrl.training.writing import one_clear_error, write_file
 def write_report(
     study: Study, baseline: str | None = None, *, allow_mixed: bool = False, per_order: bool = False
 ) -> list[StudyTable]:
-    """Write tables/ (.md and .csv), figures/ (.png and .svg) and index.html into the study's folder.
+    """Write tables/ (.md, .csv), figures/ (.png, .svg) and index.html into the study's folder, in place of older ones.
 
     baseline: the method that the others are compared with; by default cloning, else the first. per_order: retention
     matrices of each order, too. Returns the main tables, one for each regime and sequence. Raises BadConfig for runs
@@ -25,6 +25,7 @@ def write_report(
         with one_clear_error(study.folder / name):
             (study.folder / name).mkdir(exist_ok=True)
     sections = [_write_section(study.folder, comparison, per_order) for comparison in compared]
+    _remove_older(study.folder, sections)
     made_with = [(name, (study.folder / name).read_text()) for name in _sources(study.folder)]
     html = page(f"Study {study.plan.name}", sections, made_with, study.n_left)
     write_file(study.folder / "index.html", html.encode())
@@ -45,6 +46,15 @@ def _write_section(folder: Path, comparison: Comparison, per_order: bool) -> Sec
         write_file(folder / "figures" / f"{name}.png", rendered(figure.figure, "png"))
         drawn.append((figure, svg.decode()))
     return Section(comparison, tables, drawn)
+
+
+def _remove_older(folder: Path, sections: Sequence[Section]) -> None:
+    """Remove tables and figures of earlier reports that are not made any more, such as that of runs that had failed."""
+    made = {f"{section.anchor}-{table.name}" for section in sections for table in section.tables}
+    made |= {f"{section.anchor}-{anchor(figure.name)}" for section in sections for figure, _ in section.figures}
+    for path in (path for name in ("tables", "figures") for path in (folder / name).iterdir()):
+        if path.suffix in (".md", ".csv", ".png", ".svg") and path.stem not in made:
+            path.unlink()
 
 
 def _sources(folder: Path) -> Iterable[str]:

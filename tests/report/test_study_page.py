@@ -140,6 +140,18 @@ def test_files_of_the_report(study: Path) -> None:
         assert {f"shared-mixed-5-{figure}.png", f"shared-mixed-5-{figure}.svg"} <= names
 
 
+def test_what_is_not_made_any_more_is_removed(tmp_path: Path) -> None:
+    folder = plausible_study(tmp_path / "made-up", KEPT, 1)
+    append(folder / "finished.jsonl", record("cloning", 1, cell="broken", status="failed", error="NaN"))
+    write_report(open_study(folder))
+    (folder / "tables" / "mine.txt").write_text("kept")
+    failed = list((folder / "tables").glob("*-failed.*"))
+    kept = {path.name for path in (folder / "tables").iterdir()} - {path.name for path in failed}
+    append(folder / "finished.jsonl", record("cloning", 1, cell="broken"))
+    write_report(open_study(folder))
+    assert len(failed) == 2 and {path.name for path in (folder / "tables").iterdir()} == kept
+
+
 def test_text_of_others_cannot_break_the_page(study: Path) -> None:
     text = (study / "index.html").read_text()
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
