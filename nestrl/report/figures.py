@@ -30,7 +30,7 @@ PANELS = 4  # small panels in a row
 BARS = {
     "average_performance": "average performance",
     "forgetting": "forgetting",
-    "forward_transfer": "forward transfer",
+    "forward_transfer_later": "forward transfer, later tasks",
 }
 
 
