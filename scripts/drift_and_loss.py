@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from nestrl.evaluation.retention import retention_matrix
+from nestrl.evaluation.statistics import bootstrap_interval, interquartile_mean
 from nestrl.report.tables import table
 from nestrl.training.result import Run
 
@@ -47,15 +49,15 @@ def moments(folder: str) -> Iterator[Moment]:
 
 
 def as_table(found: Sequence[Moment]) -> str:
-    """Return a row for each band of drift: evaluations, mean loss and its 95 % interval over runs."""
+    """Return a row for each band of drift: evaluations, interquartile mean of the loss over runs and its interval."""
     rows = []
     for low, high in pairwise(BANDS):
         inside = [moment for moment in found if low <= moment.drift < high]
         if inside:
             by_run = [np.mean([m.loss for m in inside if m.run == run]) for run in {m.run for m in inside}]
-            middle, error = float(np.mean(by_run)), 1.96 * float(np.std(by_run)) / len(by_run) ** 0.5
+            loss = bootstrap_interval(by_run, interquartile_mean, np.random.default_rng(0))
             band = f"{low:g} to {high:g} nats" if high < np.inf else f"above {low:g} nats"
-            rows.append([band, str(len(by_run)), str(len(inside)), f"{middle:.3f} ± {error:.3f}"])
+            rows.append([band, str(len(by_run)), str(len(inside)), str(loss)])
     return table(["drift", "runs", "evaluations", "loss of old skills"], rows)
 
 
@@ -64,14 +66,10 @@ def correlation(found: Sequence[Moment]) -> tuple[float, float, float]:
     runs = sorted({moment.run for moment in found})
     by_run = {run: np.array([moment[1:] for moment in found if moment.run == run]) for run in runs}
     random = np.random.default_rng(0)
-    samples = [_spearman(np.concatenate([by_run[run] for run in random.choice(runs, len(runs))])) for _ in range(2000)]
+    drawn = [[by_run[run] for run in random.choice(runs, len(runs))] for _ in range(2000)]
+    samples = [spearmanr(np.concatenate(pairs)).statistic for pairs in drawn]
     low, high = np.quantile(samples, (0.025, 0.975))
-    return _spearman(np.concatenate(list(by_run.values()))), float(low), float(high)
-
-
-def _spearman(pairs: np.ndarray) -> float:
-    drift, loss = (np.unique(column, return_inverse=True)[1] for column in pairs.T)
-    return float(np.corrcoef(drift, loss)[0, 1])
+    return float(spearmanr(np.concatenate(list(by_run.values()))).statistic), float(low), float(high)
 
 
 def main(folders: Sequence[str]) -> None:

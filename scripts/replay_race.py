@@ -21,7 +21,7 @@ from nestrl import TaskSequence, train
 from nestrl.agents.tally import ENOUGH, Tally
 from nestrl.methods.nested import Nested
 from nestrl.nested.levels import REMOVABLE
-from nestrl.nested.rival import Rival
+from nestrl.nested.rival import WATCHED, Rival, last_window, spread
 from nestrl.report.tables import table
 from nestrl.tasks.named import sequence
 
@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results" / "race" / "curves.jsonl"
 FIRST_LIFE, TASKS_A_LIFE = 600, 5
 N_ENVS = 256
+ABOVE = f"""Rise: of the mean return in the first {WATCHED} rounds, in standard deviations; success in the later ones.
+The others: mean success of training episodes over the segment, and at its end."""
 NUMBERS = ("episodes", "returns", "squares", "successes")
 """Of a tally, as recorded."""
 
@@ -52,6 +54,18 @@ class Curve(NamedTuple):
                 last, mark = round_.success, tally
             found.append(last)
         return found
+
+    @property
+    def rise(self) -> str:
+        """By how many standard deviations the return rises in the first window of the race, and success in its half."""
+        marks = [(0.0, Tally(N_ENVS))]
+        for done, tally in enumerate(self.tallies, start=1):
+            marks.append((done / len(self.tallies), tally))
+            halves = last_window(marks, WATCHED)
+            if halves is not None:
+                earlier, later = halves
+                return f"{(later.mean - earlier.mean) / spread(earlier, later):.2f}, {later.success:.2f}"
+        return "–"
 
 
 class Recorded(Nested):
@@ -159,8 +173,8 @@ def as_table() -> str:
         pairs = [np.mean(alone[1:], axis=0), alone[0], np.mean([outcome[:2] for outcome in outcomes], axis=0)]
         won = f"{sum(outcome[2] for outcome in outcomes)} of {len(outcomes)}"
         shown = (f"{mean:.2f}, {end:.2f}" for mean, end in pairs)
-        rows.append([known.task, ", ".join(known.after), known.heads, *shown, won])
-    head = ["task", "after", "heads", "from scratch", "without a race", "with the race", "won by fresh"]
+        rows.append([known.task, ", ".join(known.after), known.heads, known.rise, *shown, won])
+    head = ["task", "after", "heads", "rise", "from scratch", "without a race", "with the race", "won by fresh"]
     return table(head, rows, right=False)
 
 
@@ -170,7 +184,7 @@ def main() -> None:
         for seed in map(int, sys.argv[2:]):
             record(seed)
     else:
-        text = f"Mean success of training episodes over the segment, and at its end.\n\n{as_table()}\n"
+        text = f"{ABOVE}\n\n{as_table()}\n"
         RECORDS.with_name("replay.md").write_text(text)
         print(text)
 

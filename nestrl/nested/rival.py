@@ -21,11 +21,12 @@ the horizon):
 
     rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2)
 
-Rounds and margin were chosen on curves of development lives: in four rounds a stuck network rises by .17 standard
-deviations at most, one that gets on by .44 at least (docs/log.md).
+Rounds and margin were chosen on curves of development lives (results/race): in four rounds a stuck network rises by .17
+standard deviations at most, one that gets on by .44 at least; what has not begun by then, begins in six.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from nestrl.agents.tally import ENOUGH, Tally
@@ -74,7 +75,23 @@ class Halves(NamedTuple):
 
 def clearly_higher(one: Tally, other: Tally) -> bool:
     """Return whether the mean return of one is above that of the other by more than chance or a trifle."""
-    return one.mean - other.mean > CLEARLY * math.sqrt((one.variance + other.variance) / 2)
+    return one.mean - other.mean > CLEARLY * spread(one, other)
+
+
+def spread(one: Tally, other: Tally) -> float:
+    """Return the standard deviation of the returns within both."""
+    return math.sqrt((one.variance + other.variance) / 2)
+
+
+def last_window(marks: Sequence[tuple[float, Tally]], rounds: int) -> Halves | None:
+    """Return the halves of the last window of (progress, tally), of `rounds` at least; None before it is whole."""
+    progress, now = marks[-1]
+    old = [t for at, t in marks if at <= progress - SHARE and _enough(now.since(t), rounds)]
+    if not old:
+        return None
+    since = now.since(old[-1])
+    middle = next(t for _, t in marks if 2 * t.since(old[-1]).episodes >= since.episodes)
+    return Halves(middle.since(old[-1]), now.since(middle))
 
 
 class Rival:
@@ -85,7 +102,7 @@ class Rival:
         self._phase = SETTLED
         self._marks: list[tuple[float, Tally]] = []
         self._waiting: dict[str, Any] | None = None  # the other network, once there is one
-        self._doubted: Tally | None = None  # the last episodes of the known one
+        self._doubted = Tally(1)  # the last episodes of the known one, once it was doubted
         self.fresh = False
         """Whether the network is a fresh one."""
         self.races = self.won = 0
@@ -108,26 +125,25 @@ class Rival:
         return self._phase == FRESH and self._change_places(SETTLED)
 
     def _judge_known(self) -> bool:
-        halves = self._window(WATCHED)
+        halves = last_window(self._marks, WATCHED)
         if halves is not None and halves.fails:
-            halves = self._window(SLOW)
+            halves = last_window(self._marks, SLOW)
         if halves is None:
             return False
-        if self._learner.progress > LATEST:
+        gets_on = (halves.rising and not halves.fails) or halves.later.success >= MOSTLY
+        if gets_on or self._learner.progress > LATEST:
             return self._settle()
         if halves.rising:
-            return False if halves.fails else self._settle()
-        if halves.later.success >= MOSTLY:
-            return self._settle()
+            return False
         self._doubted = halves.later
         self.races += 1
         return self._change_places(FRESH)
 
     def _judge_fresh(self) -> bool:
-        halves = self._window(TURN)
+        halves = last_window(self._marks, TURN)
         if halves is None:
             return False
-        if halves.rising or (self._doubted is not None and clearly_higher(halves.later, self._doubted)):
+        if halves.rising or clearly_higher(halves.later, self._doubted):
             self.won += 1
             return self._settle()
         return self._change_places(KNOWN)
@@ -145,16 +161,6 @@ class Rival:
         self._phase, self.fresh, self._marks = phase, phase == FRESH, self._marks[-1:]
         return True
 
-    def _window(self, rounds: int) -> Halves | None:
-        """Return the halves of the present network's last window, of `rounds` at least; None before it is whole."""
-        progress, now = self._marks[-1]
-        old = [t for at, t in self._marks if at <= progress - SHARE and _enough(now.since(t), rounds)]
-        if not old:
-            return None
-        since = now.since(old[-1])
-        middle = next(t for _, t in self._marks if 2 * t.since(old[-1]).episodes >= since.episodes)
-        return Halves(middle.since(old[-1]), now.since(middle))
-
     def measurements(self) -> dict[str, float]:
         """Return the number of races, and of those that the fresh network won."""
         return {"races": float(self.races), "races_won": float(self.won)}
@@ -165,7 +171,7 @@ class Rival:
             "phase": self._phase,
             "marks": [[progress, list(tally)] for progress, tally in self._marks],
             "waiting": self._waiting,
-            "doubted": None if self._doubted is None else list(self._doubted),
+            "doubted": list(self._doubted),
             "fresh": self.fresh,
             "races": self.races,
             "won": self.won,
@@ -174,7 +180,7 @@ class Rival:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._phase, self._waiting = state["phase"], state["waiting"]
-        self._doubted = None if state["doubted"] is None else Tally(*state["doubted"])
+        self._doubted = Tally(*state["doubted"])
         self._marks = [(progress, Tally(*tally)) for progress, tally in state["marks"]]
         self.fresh, self.races, self.won = state["fresh"], state["races"], state["won"]
 

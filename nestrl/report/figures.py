@@ -19,7 +19,7 @@ from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import Comparison, MethodRuns
 from nestrl.report.losses import in_order_met, loss_by_age, matrix_by_position, mean_matrix
 from nestrl.report.pictures import BAND, LINE, draw_matrix, draw_strips
-from nestrl.report.study_tables import by_position
+from nestrl.report.study_tables import MEASURES, by_position
 
 OTHERS = "#BBBBBB"
 WIDE, NARROW = 8.6, 4.2  # inches
@@ -27,11 +27,7 @@ ROW = 0.26  # inches of one method in a list
 LETTER = 0.065  # inches, about, of a name's letter
 PANELS = 4  # small panels in a row
 
-BARS = {
-    "average_performance": "average performance",
-    "forgetting": "forgetting",
-    "forward_transfer_later": "forward transfer, later tasks",
-}
+BARS = ("average_performance", "forgetting", "forward_transfer_later")
 
 
 @dataclass(frozen=True)
@@ -62,10 +58,10 @@ def study_figures(comparison: Comparison, *, per_order: bool = False) -> Iterato
 def bars(comparison: Comparison) -> StudyFigure:
     """Return average performance, forgetting and forward transfer of every method with their intervals."""
     figure, axes = _list_of_methods(comparison, len(BARS))
-    for place, (name, title) in zip(axes, BARS.items(), strict=True):
+    for place, name in zip(axes, BARS, strict=True):
         intervals = [method.estimate(method.values(name)) for method in comparison.methods]
         _draw_intervals(place, intervals, comparison)
-        place.set_title(title, fontsize=9)
+        place.set_title(MEASURES[name], fontsize=9)
         place.axvline(0, color="black", linewidth=0.6)
     caption = "Interquartile mean over runs, 95 % bootstrap interval; hatched: the baseline."
     return StudyFigure("bars", caption, figure, wide=True)

@@ -27,7 +27,7 @@ def write_report(
     sections = [_write_section(study.folder, comparison, per_order) for comparison in compared]
     _remove_older(study.folder, sections)
     made_with = [(name, (study.folder / name).read_text()) for name in _sources(study.folder)]
-    html = page(f"Study {study.plan.name}", sections, made_with, study.n_left)
+    html = page(f"Study {study.plan.name}", sections, made_with, len(study.left))
     write_file(study.folder / "index.html", html.encode())
     return [section.tables[0] for section in sections]
 

@@ -96,10 +96,7 @@ def read_plan(path: Path) -> StudyPlan:
 
 
 def read_outline(path: Path) -> StudyPlan:
-    """Return the plan in a file without its cells, its options unchecked: enough for a report.
-
-    So a study can still be reported whose options are no longer known, or whose modules are not here.
-    """
+    """Return the plan in a file without its cells, its options unchecked. Raises BadConfig for a wrong key or type."""
     return _decoded(Document(path))
 
 

@@ -120,7 +120,7 @@ class Running:
         else:
             what = f"failed: {record.error}"
         study = Study(self.places.results, self.plan, tuple(self.records.values()), {})
-        n, left = len(self.plan.cells) - study.n_left, readable_time(study.seconds_left(self.pool.workers))
+        n, left = len(self.plan.cells) - len(study.left), readable_time(study.seconds_left(self.pool.workers))
         return f"{record.cell}: {what}; {n} of {len(self.plan.cells)}, {left} left"
 
     def _write_time(self, seconds: float) -> None:

@@ -23,10 +23,7 @@ def status(path: Path, below: Path = Path()) -> Group:
     found = places(plan, below)
     study = Study(found.results, plan, tuple(read_ledger(found.ledger)), {})
     process = process_of(found.lock)
-    ended = {record.cell for record in study.records}
-    running = {
-        cell.name for cell in plan.cells if process and cell.name not in ended and (found.runs / cell.name).is_dir()
-    }
+    running = {cell.name for cell in study.left if process and (found.runs / cell.name).is_dir()}
     table = Table(title=plan.name)
     for column in ("method", "regime"):
         table.add_column(column)
@@ -39,7 +36,9 @@ def status(path: Path, below: Path = Path()) -> Group:
     table.add_section()
     table.add_row("all", "", *_row(study, plan.cells, running), style="bold")
     workers = Pool(plan.workers).workers
-    left = f"{study.n_left} runs left, about {readable_time(study.seconds_left(workers))} with {workers} side by side"
+    left = (
+        f"{len(study.left)} runs left, about {readable_time(study.seconds_left(workers))} with {workers} side by side"
+    )
     who = f"; process {process} is at it" if process else ""
     failed = [f"{record.cell} failed: {record.error}" for record in study.records if not record.finished]
     return Group(table, *map(Text, [left + who, *failed]))

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, NestrlError
 from nestrl.studies.ledger import Record, read_ledger
-from nestrl.studies.plan import StudyPlan, read_outline
+from nestrl.studies.plan import Cell, StudyPlan, read_outline, read_plan
 from nestrl.studies.references import References
 from nestrl.training.writing import one_clear_error, write_command, write_file
 
@@ -65,20 +65,15 @@ class Study:
     references: References
 
     @property
-    def n_left(self) -> int:
-        """Number of runs that have not ended yet."""
-        methods, regimes, seeds = self.plan.methods, self.plan.regimes, self.plan.seeds
-        ended = [
-            record
-            for record in self.records
-            if record.method in methods and record.regime in regimes and record.seed in seeds
-        ]
-        return len(methods) * len(regimes) * len(seeds) * len(self.plan.sequences) - len(ended)
+    def left(self) -> tuple[Cell, ...]:
+        """The runs that have not ended yet."""
+        ended = {record.cell for record in self.records}
+        return tuple(cell for cell in self.plan.cells if cell.name not in ended)
 
     def seconds_left(self, workers: int) -> float | None:
         """Return the time that the runs left should take, by the mean of the finished ones; None without any."""
         seconds = mean_seconds(self.records)
-        return None if seconds is None else seconds * self.n_left / workers
+        return None if seconds is None else seconds * len(self.left) / workers
 
 
 def write_what_is_run(path: Path, results: Path, name: str) -> None:
@@ -91,7 +86,7 @@ def write_what_is_run(path: Path, results: Path, name: str) -> None:
 
 
 def open_study(folder: str | Path) -> Study:
-    """Return the study whose results are in a folder; its plan lacks cells. Raises BadConfig for none or a bad one."""
+    """Return the study whose results are in a folder. Raises BadConfig when it is none, or damaged."""
     folder = Path(folder)
     path, references = folder / "study.yaml", folder / "references.json"
     if not path.is_file():
@@ -100,7 +95,11 @@ def open_study(folder: str | Path) -> Study:
         found = json.loads(references.read_text()) if references.is_file() else {}
     except ValueError as error:
         raise BadConfig(f"{references} is damaged ({error}); `nestrl study {path}` writes it anew.") from error
-    return Study(folder, read_outline(path), tuple(read_ledger(folder / "finished.jsonl")), found)
+    try:
+        plan = read_plan(path)
+    except NestrlError:  # of another version, or with modules that are not here: nothing to run, but much to report
+        plan = read_outline(path)
+    return Study(folder, plan, tuple(read_ledger(folder / "finished.jsonl")), found)
 
 
 def mean_seconds(records: Sequence[Record]) -> float | None:

@@ -46,11 +46,15 @@ def read_sequence(path: Path, named: Named) -> TaskSequence:
         raise BadConfig(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     values = _mapping(path, values, 1, "the file", SEQUENCE_KEYS, required=("tasks",))
     tasks = _tasks(path, values, named)
+    segments = _segments(path, values, tasks)
+    if isinstance(values["tasks"], str):  # of a sequence: those of them that are trained here
+        trained = {segment.task for segment in segments}
+        tasks = [task for task in tasks if task.name in trained]
     try:
         return TaskSequence(
             values.get("name", path.stem),
             tuple(tasks),
-            _segments(path, values, tasks),
+            segments,
             values.get("revisits_are_new", False),
             _without_lines(values.get("agent", {})),
         )
@@ -59,16 +63,14 @@ def read_sequence(path: Path, named: Named) -> TaskSequence:
 
 
 def _tasks(path: Path, values: Keys, named: Named) -> list[Task]:
-    """Return the tasks that are listed, or those of a named sequence that the segments name."""
+    """Return the tasks that are listed, or all of a named sequence."""
     tasks = values["tasks"]
     if isinstance(tasks, list):
         return [_task(path, entry, values[LINE]) for entry in tasks]
     if tasks not in named:
         where = f"{path}, line {values[LINE]}"
         raise UnknownName(f"{where}: no sequence {tasks!r} to take the tasks of.{nearest(tasks, named)}")
-    known = list(named[tasks]().tasks)
-    used = {segment.task for segment in _segments(path, values, known)}
-    return [task for task in known if task.name in used]
+    return list(named[tasks]().tasks)
 
 
 def _task(path: Path, entry: Any, line: int) -> Task:

@@ -68,8 +68,8 @@ def whole(study_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.learning
 def test_study_finishes_and_records_every_run(whole: Path) -> None:
     study = open_study(whole / "results" / "tiny")
-    assert study.n_left == 0
-    assert {record.cell for record in study.records} == {cell.name for cell in read_plan(whole / "study.yaml").cells}
+    assert study.left == ()
+    assert {record.cell for record in study.records} == {cell.name for cell in study.plan.cells}
     for record in study.records:
         assert record.finished
         assert record.curves.complete
