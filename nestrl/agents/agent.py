@@ -1,7 +1,7 @@
 """The learner: a stable-baselines3 algorithm that goes from task to task and can be saved and resumed bit for bit."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy
 from nestrl.agents.saved_state import copied, load_random_state, load_replay_state, random_state, replay_state
 from nestrl.agents.tally import Tally
+from nestrl.agents.trial import Trial, TryOut
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
@@ -30,8 +31,6 @@ OPTIMIZER_OPTIONS = {"eps": 1e-5, "fused": True}
 
 
 Simulations = TaskVecEnv | JointVecEnv | UnlabelledVecEnv
-TryOut = Callable[[Sequence[Any], int, int, int], tuple[NDArray[np.float64], int]]
-"""Called with k policies, task index, episodes and seed; gives the returns (k, episodes) and the steps of them all."""
 
 
 @dataclass(frozen=True)
@@ -195,22 +194,20 @@ class Agent:
         """Let policies be tried out in training episodes from now on."""
         self._try_out = try_out
 
-    def trial(
-        self, policies: Sequence[Any], task_index: int, episodes: int, *, charged: bool = True
-    ) -> NDArray[np.float64]:
-        """Return the returns (k, episodes) of whole training episodes of a task with each of k policies.
+    def trial(self, policies: Sequence[Any], task_index: int, episodes: int, *, charged: bool = True) -> Trial:
+        """Return whole training episodes of a task with each of k policies.
 
         All get the same starts. The steps count as steps of the segment if `charged`. Raises BadConfig where no
         episodes can be had.
         """
         if self._try_out is None:
             raise BadConfig("Policies can be tried out only within a run; use nestrl.train or nestrl.load.")
-        returns, steps = self._try_out(policies, task_index, episodes, _seed(self.seed, self._starts, self._trials))
+        trial = self._try_out(policies, task_index, episodes, _seed(self.seed, self._starts, self._trials))
         self._trials += 1
         if charged:
-            self._charged += steps
-            self._uncounted += steps
-        return returns
+            self._charged += trial.steps
+            self._uncounted += trial.steps
+        return trial
 
     def experience(self) -> Experience | None:
         """Return the last rollout; None if the algorithm learns off policy."""

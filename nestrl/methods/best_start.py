@@ -55,7 +55,7 @@ class BestStart(Finetune):
             return
         policy = self._learner.policy
         skills = [ActingAs(policy, task, self._learner.n_tasks) for task in self._known]
-        returns = self._learner.trial([policy, *skills], task_index, self._options.episodes).mean(axis=1)
+        returns = self._learner.trial([policy, *skills], task_index, self._options.episodes).returns.mean(axis=1)
         best = int(np.argmax(returns)) - 1
         if best >= 0:
             self._source = self._known[best]

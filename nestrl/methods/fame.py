@@ -67,7 +67,7 @@ class FAME(ResetAndDistill):
         if self._slow is None:
             return
         starts = [self._learner.policy_with(), self._learner.policy_with(fast), self._slow]
-        self._start = warm_start(self._learner.trial(starts, task_index, self._episodes), self._significance)
+        self._start = warm_start(self._learner.trial(starts, task_index, self._episodes).returns, self._significance)
         put_values(starts[self._start].parameters, self._parameters)
 
     def measurements(self) -> dict[str, float]:

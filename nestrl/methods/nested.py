@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.methods.acting_as import ActingAs
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.methods.taught import Taught
 from nestrl.nested.consultation import Consultation
@@ -33,7 +34,7 @@ from nestrl.nested.peak import Peak
 from nestrl.nested.rival import Rival
 from nestrl.nested.rounds import Rounds
 from nestrl.nested.slow_policy import SlowPolicy
-from nestrl.nested.task_code import STARTS, TaskCode
+from nestrl.nested.task_code import STARTS, TRIED, TaskCode, skilled
 from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
@@ -54,7 +55,8 @@ class NestedOptions:
     consult_every: int = 16
     """Gradient steps between two consultations of the meta-controller: a rollout, with PPO's defaults."""
     code_start: str = "fresh"
-    """Where a new task's code starts: "fresh", "blend" (mean of the known ones) or "latest"."""
+    """Where a new task's code starts: "fresh", "blend" (mean of the known ones), "latest", or "skilled" (as that of the
+    earlier skill which succeeds most often in 8 training episodes; fresh where hardly one does)."""
     drift_limit: float = 0.03
     """How far the policy may drift from each teacher: mean KL divergence in nats."""
     weight: float = 1.0
@@ -111,6 +113,7 @@ class Nested(Taught):
         self._slow = SlowPolicy(options.drift_limit)
         self._rounds, self._rival, self._peak = Rounds(), Rival(learner), Peak(self._parameters)
         self._code = TaskCode({})
+        self._sources: list[int] = []  # tasks from whose codes the present one's started
         self._current: int | None = None
         self._met: list[int] = []
 
@@ -118,9 +121,10 @@ class Nested(Taught):
         """Hold the policy to the teachers of all other tasks, and start the task's code."""
         super().begin(segment_index, task_index)
         self._current = task_index
-        self._code = TaskCode(self._learner.code_of(task_index))
+        self._code, self._sources = TaskCode(self._learner.code_of(task_index)), []
         if self._has("task_code") and task_index not in self._met:
-            self._code.start_from([self._learner.code_of(task) for task in self._met], self._options.code_start)
+            self._sources = self._find_sources(task_index)
+            self._code.start_from([self._learner.code_of(task) for task in self._sources])
         self._consultation.start_segment(len(self._old_tasks))
         self._rounds.start_segment(self._learner.tally)
         new = task_index not in self._met and bool(self._old_tasks)
@@ -184,6 +188,7 @@ class Nested(Taught):
             | {f"updates.{level}": float(count) for level, count in self._clock.updates.items()}
             | self._weights_measured()
             | {
+                "source": float(self._sources[-1]) if self._sources else -1.0,
                 "commits": float(self._slow.commits),
                 "inner": success,
                 "outer": success - excess,
@@ -202,6 +207,7 @@ class Nested(Taught):
             "slow": self._slow.state_dict(),
             "current": self._current,
             "met": list(self._met),
+            "sources": list(self._sources),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -213,7 +219,19 @@ class Nested(Taught):
         self._rival.load_state_dict(state["rival"])
         self._peak.load_state_dict(state["peak"])
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
-        self._current, self._met = state["current"], list(state["met"])
+        self._current, self._met, self._sources = state["current"], list(state["met"]), list(state["sources"])
+
+    def _find_sources(self, task_index: int) -> list[int]:
+        """Return the tasks from whose codes a new one's starts."""
+        start = self._options.code_start
+        if start != "skilled":
+            return {"fresh": [], "latest": self._met[-1:], "blend": self._met}[start]
+        if not self._met:
+            return []
+        policy = self._learner.policy
+        skills = [ActingAs(policy, task, self._learner.n_tasks) for task in self._met]
+        chosen = skilled(self._learner.trial([policy, *skills], task_index, TRIED))
+        return [] if chosen is None else [self._met[chosen - 1]]
 
     def _has(self, level: str) -> bool:
         return level in self._options.levels

@@ -17,6 +17,7 @@ from nestrl.agents.actor_output import ActorOutput
 from nestrl.agents.experience import Experience
 from nestrl.agents.policies import OwnPolicy
 from nestrl.agents.tally import Tally
+from nestrl.agents.trial import Trial
 from nestrl.updates.regulated import Update
 
 Observations = NDArray[np.float32]
@@ -117,10 +118,8 @@ class Learner(Protocol):
         """
         ...
 
-    def trial(
-        self, policies: Sequence[Policy], task_index: int, episodes: int, *, charged: bool = True
-    ) -> NDArray[np.float64]:
-        """Return the return (k, episodes) of whole training episodes of a task with each of k policies.
+    def trial(self, policies: Sequence[Policy], task_index: int, episodes: int, *, charged: bool = True) -> Trial:
+        """Return whole training episodes of a task with each of k policies.
 
         All policies get the same starts. Their steps are charged to the segment, unless `charged` is False.
         """

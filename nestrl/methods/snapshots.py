@@ -108,7 +108,8 @@ class Snapshots:
         """Return the task whose snapshot does best in this one."""
 
         def trial(tasks: Sequence[int], episodes: int) -> NDArray[np.float64]:
-            return self._learner.trial([self._acting(task) for task in tasks], task_index, episodes, charged=False)
+            policies = [self._acting(task) for task in tasks]
+            return self._learner.trial(policies, task_index, episodes, charged=False).returns
 
         return successive_halving(list(self._stored), trial, self._options.episodes)
 

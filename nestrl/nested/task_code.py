@@ -11,9 +11,15 @@ import torch
 from torch import Tensor
 
 from nestrl.agents.policies import EXPLORATION, copy_code
+from nestrl.agents.trial import Trial
 
-STARTS = ("fresh", "blend", "latest")
-"""How the code of a new task starts: as it was initialised, as the mean of the known tasks', or as the latest one's."""
+STARTS = ("fresh", "blend", "latest", "skilled")
+"""How the code of a new task starts: as it was initialised, as the mean of the known tasks', as the latest one's, or as
+that of the skill which succeeds in it, if one does."""
+TRIED = 8
+"""Training episodes in which each earlier skill is tried out in a new task. Their steps are counted."""
+SKILLED = 0.25
+"""Share of successes from which on an earlier skill is worth starting from."""
 Code = Mapping[str, Tensor]
 """Live views of one task's own numbers, by name; writing into one moves the network."""
 
@@ -25,13 +31,12 @@ class TaskCode:
         self._code = dict(code)
         self._before: dict[str, Tensor] = {}
 
-    def start_from(self, known: Sequence[Code], start: str) -> None:
-        """Give the code its start, one of STARTS, from the codes of the known tasks, the latest last."""
-        if start == "fresh" or not known:
+    def start_from(self, known: Sequence[Code]) -> None:
+        """Start as the mean of these codes; as initialised where there are none. The exploration noise stays."""
+        if not known:
             return
-        sources = known if start == "blend" else known[-1:]
         zero = torch.zeros(())
-        means = {name: sum((code[name] for code in sources), start=zero) / len(sources) for name in self._code}
+        means = {name: sum((code[name] for code in known), start=zero) / len(known) for name in self._code}
         copy_code(means, self._code)
 
     def widen(self, noise: float) -> None:
@@ -47,3 +52,14 @@ class TaskCode:
         """Make the step since `keep` this many times as long."""
         for name, view in self._code.items():
             view.copy_(self._before[name] + factor * (view - self._before[name]))
+
+
+def skilled(trial: Trial) -> int | None:
+    """Return which of policies 1..k-1 to start from; None where none succeeds, or 0, what the network does, is better.
+
+    The best of poor ones would be worse than a quiet start: a skill that earns more than the others, but does not reach
+    the goal, has to be unlearned (docs/log.md).
+    """
+    success, returns = trial.success.mean(axis=1), trial.returns.mean(axis=1)
+    best = max(range(1, len(success)), key=lambda policy: (success[policy], returns[policy]), default=0)
+    return best if success[best] >= max(SKILLED, success[0]) and returns[best] > returns[0] else None

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nestrl.agents.agent import Agent
+from nestrl.agents.trial import Trial
 from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.methods import make_method
@@ -75,7 +76,7 @@ class LoadedAgent:
         rates = [wilson_interval(int(result.success.sum()), episodes) for result in results]
         return dict(zip(self.task_names, rates, strict=True))
 
-    def _try_out(self, policies: Sequence[Any], task_index: int, episodes: int, seed: int) -> tuple[np.ndarray, int]:
+    def _try_out(self, policies: Sequence[Any], task_index: int, episodes: int, seed: int) -> Trial:
         """Play episodes for a method that must see how policies do before it chooses one."""
         worlds = Worlds(self.config.sequence, 1)
         try:

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nestrl.agents.agent import Simulations, TryOut
+from nestrl.agents.agent import Simulations
+from nestrl.agents.trial import TryOut
 from nestrl.methods.acting_as import ActingAs
 from nestrl.methods.protocol import Method, Observations, Pausing, Policy
 from nestrl.methods.recognizing import Recognizing, tried_out
@@ -100,6 +101,6 @@ class Recognised:
 
     def _best_in(self, task_index: int) -> Policy:
         def trial(policies: Sequence[Policy], episodes: int) -> NDArray[np.float64]:
-            return self._try_out(policies, task_index, episodes, TRIAL_SEED)[0]
+            return self._try_out(policies, task_index, episodes, TRIAL_SEED).returns
 
         return tried_out(self._method.policy_for, sorted(self._seen), trial, self._n_tasks)

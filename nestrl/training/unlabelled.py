@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nestrl.agents.agent import Agent, Simulations, TryOut
+from nestrl.agents.agent import Agent, Simulations
 from nestrl.agents.tally import Tally
+from nestrl.agents.trial import Trial, TryOut
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig
@@ -80,9 +81,7 @@ class Unlabelled(Recognised):
         self._world = world.task_index
         return UnlabelledVecEnv(world, self.present, self._tally)
 
-    def try_out_here(
-        self, policies: Sequence[Policy], slot: int, episodes: int, seed: int
-    ) -> tuple[NDArray[np.float64], int]:
+    def try_out_here(self, policies: Sequence[Policy], slot: int, episodes: int, seed: int) -> Trial:
         """Play a method's trials (see TryOut) in the world that the learner is in, shown as `slot`."""
         shown = [ActingAs(policy, slot, self._n_tasks) for policy in policies]
         return self._try_out(shown, self._world, episodes, seed)

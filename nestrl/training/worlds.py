@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from nestrl.agents.environments import make_environment
 from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.normalization import normalizer_rows
+from nestrl.agents.trial import Trial
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, EnvironmentFault, NestrlError
 from nestrl.evaluation.rollouts import Episodes, evaluate
@@ -48,17 +49,22 @@ class Worlds:
         shares = [simulations // n_tasks + (task < simulations % n_tasks) for task in range(n_tasks)]
         return JointVecEnv([self.training(task, share) for task, share in enumerate(shares)])
 
-    def try_out(
-        self, policies: Sequence[Policy], task_index: int, episodes: int, seed: int
-    ) -> tuple[NDArray[np.float64], int]:
-        """Return the returns (k, episodes) of k policies in training episodes of a task, and the steps of them all."""
+    def try_out(self, policies: Sequence[Policy], task_index: int, episodes: int, seed: int) -> Trial:
+        """Return what came of k policies in training episodes of a task."""
         task = self._tasks[task_index]
         environment = make_environment(task, episodes)
+        threshold = task.success_threshold
         try:
-            tried = [evaluate(policy, environment, self.union, task_index, seed, episodes) for policy in policies]
+            tried = [
+                evaluate(policy, environment, self.union, task_index, seed, episodes, threshold) for policy in policies
+            ]
         finally:
             environment.close()
-        return np.array([each.returns for each in tried]), sum(int(each.lengths.sum()) for each in tried)
+        return Trial(
+            np.array([each.returns for each in tried]),
+            np.array([each.success for each in tried]),
+            sum(int(each.lengths.sum()) for each in tried),
+        )
 
     def examine(self, task_index: int, policy: Policy, episodes: int, seed: int = EVALUATION_SEED) -> Episodes:
         """Return `episodes` whole episodes of a task from fixed starts seed, seed + 1, ...; draws nothing random."""

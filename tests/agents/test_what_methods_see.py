@@ -6,6 +6,7 @@ import torch
 
 from nestrl.agents.environments import make_environment
 from nestrl.agents.joint_vec_env import JointVecEnv
+from nestrl.agents.trial import Trial
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig
 
@@ -76,12 +77,15 @@ def test_trials_are_charged_to_the_segment_and_give_all_policies_the_same_starts
 
     def try_out(policies, task, episodes, seed):
         seeds.append(seed)
-        return np.array([[float(place)] * episodes for place in range(1, len(policies) + 1)]), 50 * len(policies)
+        returns = np.array([[float(place)] * episodes for place in range(1, len(policies) + 1)])
+        return Trial(returns, returns > 1, 50 * len(policies))
 
     with pytest.raises(BadConfig, match="within a run"):
         agent.trial([agent.policy], 1, 2)
     agent.allow_trials(try_out)
-    assert agent.trial([agent.policy, agent.policy], 1, 3).tolist() == [[1.0] * 3, [2.0] * 3]
+    trial = agent.trial([agent.policy, agent.policy], 1, 3)
+    assert trial.returns.tolist() == [[1.0] * 3, [2.0] * 3]
+    assert trial.success.tolist() == [[False] * 3, [True] * 3]
     assert agent.learn(2 * STEPS) == 100 + 2 * STEPS  # 100 charged steps, and whole rollouts for the rest
     agent.trial([agent.policy], 1, 3, charged=False)
     assert seeds[1] != seeds[0]
@@ -93,7 +97,7 @@ def test_progress_counts_rollouts_and_trials():
     vec_env = TaskVecEnv(make_environment(REACH, 8), world.union, 0)
     world.agent.start_task(0, vec_env, first=False, steps=4 * STEPS)
     assert world.agent.progress == 0.0
-    world.agent.allow_trials(lambda policies, task, episodes, seed: (np.zeros((len(policies), episodes)), STEPS))
+    world.agent.allow_trials(lambda *asked: Trial(np.zeros((1, 1)), np.zeros((1, 1), bool), STEPS))
     world.agent.trial([world.agent.policy], 0, 1)
     assert world.agent.progress == 0.25
     assert world.agent.learn(2 * STEPS) == 2 * STEPS  # one of them were trials

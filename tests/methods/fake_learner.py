@@ -9,10 +9,13 @@ from torch import nn
 from nestrl.agents.actor_output import ActorOutput
 from nestrl.agents.experience import Experience
 from nestrl.agents.tally import Tally
+from nestrl.agents.trial import Trial
 from nestrl.methods.protocol import Pausing
 from nestrl.updates.regulated import RegulatedAdam
 
 FEATURES, TASKS, ACTIONS = 4, 3, 2
+CLOSE = -0.5
+"""An episode with a higher return succeeds."""
 
 
 class FakeLearner:
@@ -93,7 +96,8 @@ class FakeLearner:
         rows = self.observations(task_index, episodes * 16, generator)
         target = (rows[:, :FEATURES] @ self.skills[task_index]).numpy()
         errors = [((policy.act(rows.numpy()) - target) ** 2).mean(axis=1) for policy in policies]
-        return np.array([-error.reshape(episodes, 16).mean(axis=1) for error in errors])
+        returns = np.array([-error.reshape(episodes, 16).mean(axis=1) for error in errors])
+        return Trial(returns, returns > CLOSE, 16 * returns.size)
 
     def experience(self):
         """Actions as the policy draws them; the advantage is how much nearer to the skill they are than its mode."""

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
+from nestrl.agents.trial import Trial
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods import find_method, make_method, make_options
 from nestrl.methods.composed import Composed
@@ -62,7 +64,8 @@ def test_options_of_parts_are_nested():
 
 def test_cloning_alone_and_composed_with_a_start_that_finds_nothing_are_the_same_bits():
     alone, together = FakeLearner(), FakeLearner()
-    together.trial = lambda policies, *_, **__: torch.zeros(len(policies), 2).numpy()  # the first is the best
+    nothing = np.zeros((3, 2))
+    together.trial = lambda policies, *_, **__: Trial(nothing[: len(policies)], nothing > 0, 0)  # the first is the best
     live(make_method("cloning", {}, alone, 0), alone, [0, 1], 20)
     live(make_method("clonex", {}, together, 0), together, [0, 1], 20)
     for one, other in zip(alone.parameters(), together.parameters(), strict=True):

@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
+from nestrl.agents.trial import Trial
 from nestrl.errors import BadConfig
 from nestrl.methods.fame import FAME, FAMEOptions, warm_start
 from nestrl.updates.drift import drift_between
@@ -22,7 +23,8 @@ def returns_with(fresh, fast, slow):
     def trial(policies, task_index, episodes, *, charged=True):
         assert charged
         assert len(policies) == 3
-        return (np.array([[fresh], [fast], [slow]]) + noise)[:, :episodes]
+        returns = (np.array([[fresh], [fast], [slow]]) + noise)[:, :episodes]
+        return Trial(returns, np.zeros(returns.shape, bool), returns.size)
 
     return trial
 

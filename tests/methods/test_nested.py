@@ -7,7 +7,7 @@ from nestrl.methods.nested import Nested, NestedOptions
 from nestrl.nested.levels import REMOVABLE
 from nestrl.updates.drift import drift_between
 
-from .fake_learner import FakeLearner, live
+from .fake_learner import FEATURES, FakeLearner, live
 from .keeping import finetune, keeps_and_learns, parameters_after, resumes_exactly, same
 
 
@@ -130,14 +130,29 @@ def test_neither_the_first_task_nor_one_that_comes_back_nor_one_that_succeeds_is
     assert method.measurements()["races"] == 0
 
 
+def test_a_task_starts_with_the_code_of_the_skill_that_succeeds_in_it_and_with_its_own_where_none_does():
+    learner = FakeLearner()
+    method = nested(code_start="skilled")(learner)
+    live(method, learner, [0, 1])
+    assert method.measurements()["source"] == -1
+    learner.skills[2] = learner.skills[1]  # the third task is the second one again
+    inputs = learner.trunk[0].weight[:, FEATURES:]
+    inputs.data[:, 2] = 5.0  # and what the network does there by itself is bad
+    method.begin(2, 2)
+    assert method.measurements()["source"] == 1
+    assert torch.equal(inputs[:, 2], inputs[:, 1])
+    assert learner.trials[-1] == (2, 8, True)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {},
+        {"code_start": "skilled"},
         {"meta_controller": "learned", "meta_learning_rate": 0.3},
         {"meta_controller": "constant:code_step=3,depth=.2"},
     ],
-    ids=["constant", "learned", "code"],
+    ids=["constant", "skilled", "learned", "code"],
 )
 def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical(options):
     assert resumes_exactly(nested(consult_every=4, **options), steps=10)
@@ -149,7 +164,7 @@ def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical(options):
         ({"levels": ("dual_weight",)}, UnknownName, "dual_weights"),
         ({"drift_limit": 0.0}, BadConfig, "drift_limit"),
         ({"meta_learning_rate": float("nan")}, BadConfig, "meta_learning_rate"),
-        ({"code_start": "best"}, BadConfig, "blend"),
+        ({"code_start": "best"}, BadConfig, "skilled"),
         ({"meta_controller": "nowhere.safetensors"}, BadConfig, "learn-controller"),
     ],
 )

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
-from nestrl.nested.task_code import TaskCode
+from nestrl.agents.trial import Trial
+from nestrl.nested.task_code import TaskCode, skilled
 
 
 def code():
@@ -13,12 +15,31 @@ def test_a_code_starts_from_the_known_ones_but_explores_as_a_new_one():
         {"inputs": torch.tensor([1.0, 3.0]), "log_std": torch.tensor([-2.0])},
         {"inputs": torch.tensor([3.0, 1.0]), "log_std": torch.tensor([-1.0])},
     ]
-    for start, expected in {"fresh": [0.0, 0.0], "blend": [2.0, 2.0], "latest": [3.0, 1.0]}.items():
+    for sources, expected in (([], [0.0, 0.0]), (known, [2.0, 2.0]), (known[-1:], [3.0, 1.0])):
         new = code()
-        TaskCode(new).start_from(known, start)
+        TaskCode(new).start_from(sources)
         assert new["inputs"].tolist() == expected
         assert new["log_std"].tolist() == [0.0]
     assert known[0]["inputs"].tolist() == [1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("successes", "returns", "chosen"),
+    [
+        ((0, 3, 6), (0.0, 1.0, 2.0), 2),
+        ((0, 6, 6), (0.0, 3.0, 2.0), 1),  # as often: the higher return decides
+        ((0, 1, 1), (0.0, 1.0, 2.0), None),  # hardly one succeeds: the best of poor ones
+        ((5, 3, 4), (0.0, 1.0, 2.0), None),  # the network succeeds more often by itself
+        ((0, 0, 6), (3.0, 1.0, 2.0), None),  # succeeds, but earns less
+        ((0,), (0.0,), None),  # nothing is known yet
+    ],
+)
+def test_a_skill_is_worth_starting_from_if_it_succeeds_and_is_better_than_what_the_network_does_anyway(
+    successes, returns, chosen
+):
+    success = np.arange(8) < np.array(successes)[:, None]
+    trial = Trial(np.array(returns)[:, None] + np.zeros(8), success, 1)
+    assert skilled(trial) == chosen
 
 
 def test_a_code_moves_as_far_as_told_and_explores_as_widely():

@@ -69,9 +69,9 @@ class Still:
 
 def test_policies_that_are_tried_out_get_the_same_starts() -> None:
     worlds = Worlds(TINY, 1)
-    returns, steps = worlds.try_out([Still(), Still()], 0, 3, seed=7)
+    returns, success, steps = worlds.try_out([Still(), Still()], 0, 3, seed=7)
     worlds.close()
-    assert returns.shape == (2, 3)
+    assert returns.shape == success.shape == (2, 3)
     assert np.array_equal(returns[0], returns[1])
     assert len(set(returns[0])) == 3
     assert steps == 2 * 3 * HORIZON
