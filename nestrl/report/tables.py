@@ -122,7 +122,7 @@ def differing_versions(runs: Sequence[Run]) -> list[str]:
     return [
         f"these runs used different versions of {name} ({', '.join(sorted(versions))}); they may not be comparable"
         for name, versions in found.items()
-        if len(versions) > 1 and name not in ("git", "python", "nestrl")
+        if len(versions) > 1 and name not in ("git", "python", "nestrl", "processor")
     ]
 
 

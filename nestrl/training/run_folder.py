@@ -1,7 +1,7 @@
 """The folder of a run: what stands where, written so that a kill at any moment leaves it readable.
 
 config.json        everything that determines the result
-versions.json      of Python and the packages that the numbers depend on, and the commit when run from a clone
+versions.json      of Python, the packages and the processor that the numbers depend on, and the commit in a clone
 command.txt        the command that began the run
 log.jsonl          all that was logged, one JSON object a line
 curves.json        success of every task at every evaluation: all metrics come from here
@@ -167,9 +167,10 @@ class RunFolder:
 def versions() -> dict[str, str | None]:
     """Return the versions that results depend on; `git` is the commit when nestrl runs from a clone, else None.
 
-    "-dirty" behind it says that the clone had changes that are in no commit.
+    "-dirty" behind it says that the clone had changes that are in no commit. `processor` is the kind of machine: sums
+    are rounded differently on another one, so that equal seeds give equal bits only on the same.
     """
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version(), "processor": _processor()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -179,6 +180,16 @@ def versions() -> dict[str, str | None]:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found | {"git": _commit(Path(__file__).parents[2])}
+
+
+def _processor() -> str | None:
+    """Return the model's name where the system tells it, else the architecture."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine() or None
 
 
 def _commit(clone: Path) -> str | None:

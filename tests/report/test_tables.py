@@ -60,7 +60,7 @@ def test_differing_versions_are_said(make_run: MakeRun) -> None:
     runs = [make_run(seed=0), make_run(seed=1)]
     assert not differing_versions(runs)
     path = runs[1].path / "versions.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"mujoco": "3.18.0"}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mujoco": "3.18.0", "processor": "another"}))
     assert ["mujoco" in sentence for sentence in differing_versions(runs)] == [True]
 
 

@@ -29,7 +29,19 @@ def test_folder_has_everything(finished: Run) -> None:
     assert names >= {"policy.safetensors", "policy.json", "checkpoints"}
     versions = json.loads((finished.path / "versions.json").read_text())
     assert {"python", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines3", "nestrl", "git"} <= set(versions)
+    assert versions["processor"]
     assert finished.config == tiny_config()
+
+
+def test_another_processor_ends_the_same_bits_and_a_resume_says_so(finished: Run) -> None:
+    path = finished.path / "versions.json"
+    as_it_was = path.read_text()
+    assert finished.folder.version_changes() == []
+    path.write_text(json.dumps(json.loads(as_it_was) | {"processor": "another"}))
+    (sentence,) = finished.folder.version_changes()
+    path.write_text(as_it_was)
+    assert "processor another" in sentence
+    assert "bit for bit" in sentence
 
 
 def test_curves_start_at_zero_and_reach_every_boundary(finished: Run) -> None:
