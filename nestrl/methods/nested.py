@@ -54,9 +54,9 @@ class NestedOptions:
     """Of the meta-gradient inside a life; 0 freezes the meta-controller."""
     consult_every: int = 16
     """Gradient steps between two consultations of the meta-controller: a rollout, with PPO's defaults."""
-    code_start: str = "fresh"
-    """Where a new task's code starts: "fresh", "blend" (mean of the known ones), "latest", or "skilled" (as that of the
-    earlier skill which succeeds most often in 8 training episodes; fresh where hardly one does)."""
+    code_start: str = "skilled"
+    """Where a new task's code starts: "skilled" (as that of the earlier skill which succeeds most often in 8 training
+    episodes; fresh where hardly one does), "fresh", "blend" (mean of the known ones) or "latest"."""
     drift_limit: float = 0.03
     """How far the policy may drift from each teacher: mean KL divergence in nats."""
     weight: float = 1.0
@@ -99,7 +99,8 @@ class Nested(Taught):
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, slow policy",
         paper="none (this package)",
         stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
-        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary",
+        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary; "
+        "8 episodes with each earlier skill at a task's start, counted as its steps",
     )
 
     def __init__(self, options: NestedOptions, learner: Learner, seed: int) -> None:

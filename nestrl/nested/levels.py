@@ -26,7 +26,7 @@ LEVELS = (
         "task_code",
         "the numbers that one task alone uses: its input weights, its log_std, its head if it has one",
         "gradient step",
-        "rollout minibatch",
+        "rollout minibatch; at a task's start, trials of the earlier skills in it",
         "RL loss",
         "selects and blends behaviour; no other task can forget by it",
     ),

@@ -90,12 +90,16 @@ class FakeLearner:
         return {"inputs": self.trunk[0].weight.data[:, FEATURES + task_index], "log_std": self.log_std.data[task_index]}
 
     def trial(self, policies, task_index, episodes, *, charged=True):
-        """An episode's return is minus the mean squared error on a few observations, the same for all policies."""
+        """An episode's return is minus the mean error on a few observations, the same for all policies."""
         self.trials.append((task_index, episodes, charged))
         generator = torch.Generator().manual_seed(len(self.trials))
         rows = self.observations(task_index, episodes * 16, generator)
         target = (rows[:, :FEATURES] @ self.skills[task_index]).numpy()
-        errors = [((policy.act(rows.numpy()) - target) ** 2).mean(axis=1) for policy in policies]
+        actions = [policy.act(rows.numpy()) for policy in policies]
+        if self.discrete:
+            errors = [(chosen != target.argmax(axis=1)).astype(float) for chosen in actions]
+        else:
+            errors = [((chosen - target) ** 2).mean(axis=1) for chosen in actions]
         returns = np.array([-error.reshape(episodes, 16).mean(axis=1) for error in errors])
         return Trial(returns, returns > CLOSE, 16 * returns.size)
 
