@@ -68,7 +68,7 @@ def list_names(
 @app.command(name="train")
 def train(
     sequence: Positional[str],
-    method: str = "finetune",
+    method: str = "nested",
     seed: int = 0,
     steps_scale: float = 1.0,
     folder: Path | None = None,

@@ -155,7 +155,7 @@ def test_ctrl_c_exits_with_130_and_says_how_to_resume(
     with pytest.raises(SystemExit) as stop:
         main(["train", "mine.yaml", *QUICK])
     assert stop.value.code == 130
-    assert "nestrl resume runs/mine-finetune-s0" in capsys.readouterr().err
+    assert "nestrl resume runs/mine-nested-s0" in capsys.readouterr().err
 
 
 @pytest.mark.learning

@@ -47,7 +47,7 @@ class RunConfig:
     """
 
     sequence: TaskSequence
-    method: str = "finetune"
+    method: str = "nested"
     method_options: Mapping[str, Any] = field(default_factory=dict)
     agent: AgentConfig = field(default_factory=AgentConfig)
     seed: int = 0

@@ -20,7 +20,7 @@ from nestrl.training.trainer import run
 
 def train(
     sequence: str | Path | TaskSequence,
-    method: str = "finetune",
+    method: str = "nested",
     *,
     seed: int = 0,
     steps_scale: float = 1.0,
@@ -33,7 +33,7 @@ def train(
     """Train an agent through a sequence of tasks; return the run, whose files stand in its folder.
 
     sequence: a name of `nestrl list sequences`, a YAML file, or a TaskSequence.
-    method: how skills are kept, a name of `nestrl list methods` or "package.module:Class".
+    method: how skills are kept, a name of `nestrl list methods` or "package.module:Class"; by default the nested agent.
     steps_scale: every segment is this many times as long.
     agent: the learner; by default with the settings that the sequence wants.
     options: as of the command line's --set, for example {"method.drift_limit": 0.05, "evaluation_episodes": 32}.
@@ -49,7 +49,7 @@ def train(
 
 def configure(
     sequence: str | Path | TaskSequence,
-    method: str = "finetune",
+    method: str = "nested",
     *,
     seed: int = 0,
     steps_scale: float = 1.0,
