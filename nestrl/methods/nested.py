@@ -48,8 +48,8 @@ class NestedOptions:
     levels: tuple[str, ...] = REMOVABLE
     """Rungs that are in."""
     meta_controller: str = "constant"
-    """Who gives the orders: "constant", "constant:share=1,step=1", "learned" (starts from the constants), or a
-    .safetensors file made by `nestrl learn-controller`."""
+    """Who gives the orders: "constant", "constant:share=1,step=1", "learned" (starts from the constants), a
+    .safetensors file made by `nestrl learn-controller`, or its null, "shuffled:FILE.safetensors"."""
     meta_learning_rate: float = 0.0
     """Of the meta-gradient inside a life; 0 freezes the meta-controller."""
     consult_every: int = 16

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nestrl.errors import BadConfig
@@ -75,26 +74,24 @@ class Consultation:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return orders, context, running means, and what was learned."""
-        learned = None
-        if self.meta_gradient is not None and isinstance(self._controller, LearnedController):
-            learned = {"phi": torch.from_numpy(self._controller.phi.copy()), "traces": self.meta_gradient.state_dict()}
+        """Return orders, context, running means, and what has changed in the controller."""
         return {
             "orders": list(self.orders),
             "context": list(self.context),
             "known": self._known,
             "agreement": self._agreement,
             "paused": self.paused,
-            "learned": learned,
+            "controller": self._controller.state_dict(),
+            "traces": None if self.meta_gradient is None else self.meta_gradient.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self.orders, self.context = Orders(*state["orders"]), Context(*state["context"])
         self._known, self._agreement, self.paused = state["known"], state["agreement"], state["paused"]
-        if state["learned"] is not None and self.meta_gradient is not None:
-            self._controller = LearnedController(state["learned"]["phi"].numpy())
-            self.meta_gradient.load_state_dict(state["learned"]["traces"])
+        self._controller.load_state_dict(state["controller"])
+        if self.meta_gradient is not None:
+            self.meta_gradient.load_state_dict(state["traces"])
 
     def _learn(self, gradient: Mapping[str, float]) -> None:
         """Take one step of descent of the outer objective in phi; not with a gradient that is not finite."""

@@ -8,11 +8,12 @@ a life (`nested.meta_gradient`). phi = 0 gives exactly the constants.
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+import torch
 from numpy.typing import NDArray
 
 from nestrl.errors import BadConfig, UnknownName, nearest
@@ -88,6 +89,14 @@ class MetaController(Protocol):
         """Return the names of the orders that sit at their bound in this context."""
         ...
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has changed in it since it was made."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        ...
+
 
 class ConstantController:
     """Gives the same orders always: the best constants are what a learned controller has to beat."""
@@ -102,6 +111,13 @@ class ConstantController:
     def saturated(self, context: Context) -> tuple[str, ...]:
         """Return nothing: a constant is where it was put."""
         return ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Stay the same."""
 
 
 class LearnedController:
@@ -131,9 +147,48 @@ class LearnedController:
         bounds = np.array([limits.bound for limits in RANGES.values()])
         return np.outer(bounds * (1 - self._squashed(context) ** 2), inputs)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return phi, which may have been learned on inside the life."""
+        return {"phi": torch.from_numpy(self.phi.copy())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.phi = state["phi"].numpy().copy()
+
     def _squashed(self, context: Context) -> NDArray[np.float64]:
         squashed: NDArray[np.float64] = np.tanh(self.phi @ np.array([*context, 1.0]))
         return squashed
+
+
+class ShuffledController:
+    """The null of a learned controller: the orders that it would give at another moment of the life, drawn at random.
+
+    They are spread as those of the learned one, but have nothing to do with where learning stands. If the learned one
+    is no better, it has learned constants at most.
+    """
+
+    def __init__(self, learned: LearnedController) -> None:
+        self._learned = learned
+        self._met: list[Context] = []
+        self._drawn = Context()
+
+    def orders(self, context: Context) -> Orders:
+        """Return the orders for one of the contexts met so far, this one among them."""
+        self._met.append(context)
+        self._drawn = self._met[int(np.random.default_rng(len(self._met)).integers(len(self._met)))]
+        return self._learned.orders(self._drawn)
+
+    def saturated(self, context: Context) -> tuple[str, ...]:
+        """Return the names of the orders that were given at their bound."""
+        return self._learned.saturated(self._drawn)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the contexts met so far; what is drawn depends on their number alone."""
+        return {"met": torch.tensor(self._met, dtype=torch.float64), "drawn": list(self._drawn)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self._met, self._drawn = [Context(*row) for row in state["met"].tolist()], Context(*state["drawn"])
 
 
 def _order(default: float, limits: Range, squashed: float) -> float:
@@ -165,8 +220,11 @@ def load_controller(path: Path) -> LearnedController:
 def find_controller(text: str) -> MetaController:
     """Return "constant", "constant:share=1,step=.5", "learned" (phi = 0), or what is in a .safetensors file.
 
-    Raises BadConfig for a file or value that is none, UnknownName for an order that there is not.
+    "shuffled:FILE.safetensors" is the null of that. Raises BadConfig for a file or value that is none, UnknownName for
+    an order that there is not.
     """
+    if text.startswith("shuffled:"):
+        return ShuffledController(load_controller(Path(text.removeprefix("shuffled:"))))
     if text.endswith(".safetensors"):
         return load_controller(Path(text))
     if text == "learned":

@@ -57,6 +57,22 @@ def test_saved_and_loaded_it_gives_the_same_orders(tmp_path):
     assert loaded.orders(CONTEXT) == LearnedController(phi).orders(CONTEXT)
 
 
+def test_shuffled_it_gives_the_orders_of_moments_met_before_and_goes_on_drawing_the_same(tmp_path):
+    file = tmp_path / "c.safetensors"
+    save_controller(file, np.random.default_rng(1).normal(0, 1, SHAPE), {})
+    learned, shuffled, resumed = (find_controller(text.format(file)) for text in ("{}", "shuffled:{}", "shuffled:{}"))
+    moments = [CONTEXT._replace(progress=share) for share in np.linspace(0, 1, 40)]
+    given = [shuffled.orders(moment) for moment in moments]
+    met = [learned.orders(moment) for moment in moments]
+    assert all(orders in met[: place + 1] for place, orders in enumerate(given))
+    assert len(set(given)) > 10 and given != met
+    for moment in moments[:20]:
+        resumed.orders(moment)
+    state, again = resumed.state_dict(), find_controller(f"shuffled:{file}")
+    again.load_state_dict(state)
+    assert [again.orders(moment) for moment in moments[20:]] == given[20:]
+
+
 def test_foreign_and_damaged_files_are_refused(tmp_path):
     path = tmp_path / "c.safetensors"
     with pytest.raises(BadConfig, match="not a meta-controller"):

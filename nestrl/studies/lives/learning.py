@@ -39,30 +39,40 @@ Floats = NDArray[np.float64]
 Live = Callable[[Sequence[Life]], Iterator[Lived]]
 """Yields what came of each life, in any order; ends early when it is stopped."""
 JOURNAL, DESCRIPTION, CONTROLLER = "lives.jsonl", "description.json", "controller.safetensors"
-N_NUMBERS = SHAPE[0] * SHAPE[1]
 say_at_once = partial(print, flush=True)
 
 
 class Evolution:
-    """CMA-ES in phi, maximising; its draws depend on the plan's seed and on what it was told, alone."""
+    """CMA-ES in phi, maximising; its draws depend on the plan's seed and on what it was told, alone.
 
-    def __init__(self, plan: LivesPlan, n_numbers: int = N_NUMBERS) -> None:
+    Where the plan leaves the context out, only the bias of each order is searched, and all else of phi stays 0.
+    """
+
+    def __init__(self, plan: LivesPlan) -> None:
         settings = plan.settings
-        self._cma = CMA(np.zeros(n_numbers), settings.sigma, seed=settings.seed, population_size=settings.population)
+        self._searched = np.zeros(SHAPE, bool)
+        self._searched[:, 0 if settings.context else -1 :] = True
+        start = np.zeros(self._searched.sum())
+        self._cma = CMA(start, settings.sigma, seed=settings.seed, population_size=settings.population)
 
     @property
     def mean(self) -> Floats:
-        """The distribution's mean, (n_numbers,)."""
-        return np.array(self._cma.mean, np.float64)
+        """The distribution's mean, a phi."""
+        return self._as_phi(self._cma.mean)
 
     def ask(self) -> list[Floats]:
-        """Draw the candidates of the next generation, (n_numbers,) each; once before each `tell`."""
-        return [self._cma.ask() for _ in range(self._cma.population_size)]
+        """Draw the candidates of the next generation, a phi each; once before each `tell`."""
+        return [self._as_phi(self._cma.ask()) for _ in range(self._cma.population_size)]
 
     def tell(self, candidates: Sequence[Sequence[float] | Floats], fitness: Sequence[float]) -> None:
         """Learn from a generation."""
-        pairs = zip(candidates, fitness, strict=True)
-        self._cma.tell([(np.array(candidate, np.float64), -value) for candidate, value in pairs])
+        numbers = [np.reshape(np.array(phi, np.float64), SHAPE)[self._searched] for phi in candidates]
+        self._cma.tell([(searched, -value) for searched, value in zip(numbers, fitness, strict=True)])
+
+    def _as_phi(self, numbers: Floats) -> Floats:
+        phi = np.zeros(SHAPE)
+        phi[self._searched] = numbers
+        return phi
 
 
 class Learning:
@@ -105,7 +115,7 @@ class Learning:
 
     def _measuring(self) -> list[Life]:
         """Return the lives of the constants and, once it is another, of the distribution's mean."""
-        phis = {CONSTANTS: np.zeros(N_NUMBERS)}
+        phis = {CONSTANTS: np.zeros(SHAPE)}
         if self._generation:
             phis[MEAN] = self.evolution.mean
         return [life for name, phi in phis.items() for life in self.plan.lives(self._generation, name, _plain(phi))]

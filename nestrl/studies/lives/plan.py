@@ -4,6 +4,7 @@ name: dev-lives
 sequences: [dev-5.yaml]              # of development; run, steps_scale, imports and workers as in a study
 reported: [mixed-5]                  # optional: sequences whose results are published; refused above
 tasks_per_life: 3                    # drawn from a sequence, in a random order
+context: true                        # false: constants alone are searched, so as to compare with the best of them
 population: 8                        # candidates of a generation; all live through the same lives
 lives_per_candidate: 1               # in each generation
 seed: 0                              # of the search, and of the orders and seeds of its lives
@@ -97,6 +98,7 @@ class Settings:
 
     tasks_per_life: int
     reported: tuple[str, ...] = ()
+    context: bool = True
     population: int = 8
     lives_per_candidate: int = 1
     seed: int = 0
@@ -148,7 +150,7 @@ class LivesPlan:
 
     def description(self) -> dict[str, Any]:
         """Return as JSON values what all lives must have in common for the search to go on."""
-        names = ("tasks_per_life", "population", "lives_per_candidate", "seed", "sigma")
+        names = ("tasks_per_life", "context", "population", "lives_per_candidate", "seed", "sigma")
         values = {name: getattr(self.settings, name) for name in names}
         values |= {"weights": asdict(self.settings.weights), "orders": ORDERS, "features": FEATURES}
         values |= {f"life of {name}": json.loads(config.to_json()) for name, config in self.configs.items()}

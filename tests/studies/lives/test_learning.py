@@ -12,7 +12,7 @@ import safetensors
 
 from nestrl.cli import main
 from nestrl.errors import BadConfig, NestrlError
-from nestrl.nested.meta_controller import load_controller
+from nestrl.nested.meta_controller import SHAPE, load_controller
 from nestrl.studies.lives.curve import learning_curve
 from nestrl.studies.lives.journal import Journal, Lived, candidate_fitness
 from nestrl.studies.lives.learning import Evolution, learn, status
@@ -37,14 +37,19 @@ def journal_lines(below: Path) -> list[dict[str, Any]]:
     return sorted((json.loads(line) for line in lines), key=lambda line: json.dumps(line))
 
 
-def test_the_evolution_finds_a_known_optimum(plan_file: WritePlan) -> None:
-    plan = read_lives_plan(plan_file(lambda values: values.update(population=12)))
-    target = np.linspace(-1, 1, 10)
-    evolution = Evolution(plan, n_numbers=10)
-    for _ in range(120):
+@pytest.mark.parametrize("context", [True, False])
+def test_the_evolution_finds_a_known_optimum_and_without_context_among_constants(
+    plan_file: WritePlan, context: bool
+) -> None:
+    plan = read_lives_plan(plan_file(lambda values: values.update(population=12, context=context)))
+    target = np.linspace(-1, 1, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    evolution = Evolution(plan)
+    for _ in range(400):
         candidates = evolution.ask()
         evolution.tell(candidates, [-float(np.sum((phi - target) ** 2)) for phi in candidates])
-    np.testing.assert_allclose(evolution.mean, target, atol=1e-3)
+    searched = slice(None) if context else slice(-1, None)
+    np.testing.assert_allclose(evolution.mean[:, searched], target[:, searched], atol=1e-3)
+    assert context or not evolution.mean[:, :-1].any()
 
 
 def test_learning_moves_towards_the_optimum_and_the_curve_shows_it(
