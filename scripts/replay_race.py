@@ -2,6 +2,7 @@
 
     python scripts/replay_race.py record 600 601      # a development life a seed, a minute or two of a core each
     python scripts/replay_race.py record 500          # below 600: each task from scratch
+    python scripts/replay_race.py record dev-pick 704 # of another file of scripts/studies
     python scripts/replay_race.py                     # -> results/race/replay.md
 
 Both networks' curves depend on their own steps alone; so, recorded once without a race, they tell the outcome of any
@@ -78,13 +79,13 @@ class Recorded(Nested):
         }
 
 
-def record(seed: int) -> None:
+def record(name: str, seed: int) -> None:
     """Live one development life without a race, or each task by itself, and add the curves to the records."""
-    whole = sequence(ROOT / "scripts" / "studies" / "dev-9.yaml")
+    whole = sequence(ROOT / "scripts" / "studies" / f"{name}.yaml")
     if seed < FIRST_LIFE:
-        lives = [whole.reordered([name]) for name in whole.task_names]
+        lives = [whole.reordered([task]) for task in whole.task_names]
     else:
-        lives = [whole.reordered(random.Random(seed).sample(whole.task_names, TASKS_A_LIFE))]
+        lives = [whole.reordered(random.Random(seed).sample(whole.task_names, min(TASKS_A_LIFE, whole.n_tasks)))]
     heads = "per_task" if seed >= FIRST_LIFE and seed % 3 == 2 else "shared"
     for life in lives:
         _live(life, seed, heads)
@@ -181,8 +182,9 @@ def as_table() -> str:
 def main() -> None:
     """Record the lives of the given seeds; without any, replay what is on record."""
     if sys.argv[1:2] == ["record"]:
-        for seed in map(int, sys.argv[2:]):
-            record(seed)
+        names = [given for given in sys.argv[2:] if not given.isdigit()]
+        for seed in sys.argv[2 + len(names) :]:
+            record(*(names or ["dev-9"]), int(seed))
     else:
         text = f"{ABOVE}\n\n{as_table()}\n"
         RECORDS.with_name("replay.md").write_text(text)
