@@ -2,7 +2,7 @@
 
     python scripts/replay_race.py record 600 601      # a development life a seed, a minute or two of a core each
     python scripts/replay_race.py record 500          # below 600: each task from scratch
-    python scripts/replay_race.py record dev-pick 704 # of another file of scripts/studies
+    python scripts/replay_race.py record dev-pick 703 # of another file of scripts/studies
     python scripts/replay_race.py                     # -> results/race/replay.md
 
 Both networks' curves depend on their own steps alone; so, recorded once without a race, they tell the outcome of any
