@@ -120,7 +120,6 @@ class Replayed:
 
     def __init__(self, known: Curve, fresh: Curve) -> None:
         self._curves, self._now, self._done = (known, fresh), 0, [0, 0]
-        self._rollout = known.steps / len(known.tallies)
         self.progress, self.tally = 0.0, Tally(N_ENVS)
 
     @property
@@ -134,7 +133,7 @@ class Replayed:
         tallies, done = [Tally(N_ENVS), *self._curves[self._now].tallies], self._done[self._now]
         self.tally = self.tally.plus(tallies[done + 1].since(tallies[done]))._replace(simulations=N_ENVS)
         self._done[self._now] += 1
-        self.progress = min(1.0, sum(self._done) * self._rollout / self._curves[0].steps)
+        self.progress = min(1.0, sum(self._done) / len(self._curves[0].tallies))
 
     def renew(self) -> None:
         """Turn to the fresh network."""
