@@ -181,9 +181,9 @@ def as_table() -> str:
 def main() -> None:
     """Record the lives of the given seeds; without any, replay what is on record."""
     if sys.argv[1:2] == ["record"]:
-        names = [given for given in sys.argv[2:] if not given.isdigit()]
-        for seed in sys.argv[2 + len(names) :]:
-            record(*(names or ["dev-9"]), int(seed))
+        name = "dev-9" if sys.argv[2].isdigit() else sys.argv.pop(2)
+        for seed in sys.argv[2:]:
+            record(name, int(seed))
     else:
         text = f"{ABOVE}\n\n{as_table()}\n"
         RECORDS.with_name("replay.md").write_text(text)
