@@ -35,10 +35,11 @@ def test_weights_stay_in_bounds_and_one_wild_batch_moves_them_little():
     assert dual_weights.of(ALL).tolist() == pytest.approx([20.0, 1e-3])
 
 
-def test_equal_bounds_make_the_weight_constant():
-    dual_weights = DualWeights(2, minimum=0.3, maximum=0.3, start=0.3)
+@pytest.mark.parametrize("weight", [0.3, 0, 1])
+def test_a_constant_weight_stays_also_where_it_is_a_whole_number(weight):
+    dual_weights = DualWeights.constant(2, weight)
     dual_weights.update(ALL, torch.tensor([1.0, 0.0]))
-    assert dual_weights.of(ALL).tolist() == pytest.approx([0.3, 0.3])
+    assert dual_weights.of(ALL).tolist() == pytest.approx([weight, weight])
 
 
 def test_active_share_counts_steps_over_the_limit():
