@@ -42,7 +42,6 @@ class Curve(NamedTuple):
     task: str
     after: tuple[str, ...]
     heads: str
-    steps: int
     tallies: list[Tally]
 
     @property
@@ -112,7 +111,7 @@ def recorded() -> Iterator[Curve]:
         names = list(line["curves"])
         for place, (task, curve) in enumerate(line["curves"].items()):
             tallies = [Tally(N_ENVS, *numbers) for numbers in curve]
-            yield Curve(task, tuple(names[:place]), line["heads"], line["steps"][task], tallies)
+            yield Curve(task, tuple(names[:place]), line["heads"], tallies)
 
 
 class Replayed:

@@ -1,12 +1,14 @@
 """A policy told that every task is one and the same: how an earlier skill behaves in a task that is not its own."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nestrl.agents.actor_output import ActorOutput
-from nestrl.methods.protocol import Observations, Policy
+from nestrl.agents.trial import Trial
+from nestrl.methods.protocol import Learner, Observations, Policy
 from nestrl.tasks.union import label_as
 
 
@@ -27,3 +29,10 @@ class ActingAs:
         relabelled = observations.clone()
         label_as(relabelled, self._n_tasks, self._task)
         return self._policy.output(relabelled)
+
+
+def try_skills(learner: Learner, known: Sequence[int], task_index: int, episodes: int) -> Trial:
+    """Return trials in a task, charged to its segment: of the network by itself, then of each known task's skill."""
+    policy = learner.policy
+    skills = [ActingAs(policy, task, learner.n_tasks) for task in known]
+    return learner.trial([policy, *skills], task_index, episodes)

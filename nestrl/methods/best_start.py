@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nestrl.errors import BadConfig
-from nestrl.methods.acting_as import ActingAs
+from nestrl.methods.acting_as import try_skills
 from nestrl.methods.finetune import Finetune
 from nestrl.methods.protocol import Card, Learner, Observations
 
@@ -53,10 +53,8 @@ class BestStart(Finetune):
         self._source = -1
         if not self._known or task_index in self._known:
             return
-        policy = self._learner.policy
-        skills = [ActingAs(policy, task, self._learner.n_tasks) for task in self._known]
-        returns = self._learner.trial([policy, *skills], task_index, self._options.episodes).returns.mean(axis=1)
-        best = int(np.argmax(returns)) - 1
+        trial = try_skills(self._learner, self._known, task_index, self._options.episodes)
+        best = int(np.argmax(trial.returns.mean(axis=1))) - 1
         if best >= 0:
             self._source = self._known[best]
             self._learner.copy_behaviour(self._source, task_index)

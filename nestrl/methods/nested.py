@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from nestrl.errors import BadConfig, UnknownName, nearest
-from nestrl.methods.acting_as import ActingAs
+from nestrl.methods.acting_as import try_skills
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.methods.taught import Taught
 from nestrl.nested.consultation import Consultation
@@ -229,9 +229,7 @@ class Nested(Taught):
             return {"fresh": [], "latest": self._met[-1:], "blend": self._met}[start]
         if not self._met:
             return []
-        policy = self._learner.policy
-        skills = [ActingAs(policy, task, self._learner.n_tasks) for task in self._met]
-        chosen = skilled(self._learner.trial([policy, *skills], task_index, TRIED))
+        chosen = skilled(try_skills(self._learner, self._met, task_index, TRIED))
         return [] if chosen is None else [self._met[chosen - 1]]
 
     def _has(self, level: str) -> bool:

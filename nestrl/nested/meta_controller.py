@@ -170,25 +170,28 @@ class ShuffledController:
     def __init__(self, learned: LearnedController) -> None:
         self._learned = learned
         self._met: list[Context] = []
-        self._drawn = Context()
 
     def orders(self, context: Context) -> Orders:
         """Return the orders for one of the contexts met so far, this one among them."""
         self._met.append(context)
-        self._drawn = self._met[int(np.random.default_rng(len(self._met)).integers(len(self._met)))]
-        return self._learned.orders(self._drawn)
+        return self._learned.orders(self._drawn())
 
     def saturated(self, context: Context) -> tuple[str, ...]:
         """Return the names of the orders that were given at their bound."""
-        return self._learned.saturated(self._drawn)
+        return self._learned.saturated(self._drawn())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the contexts met so far; what is drawn depends on their number alone."""
-        return {"met": torch.tensor(self._met, dtype=torch.float64), "drawn": list(self._drawn)}
+        """Return the contexts met so far."""
+        return {"met": torch.tensor(self._met, dtype=torch.float64)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._met, self._drawn = [Context(*row) for row in state["met"].tolist()], Context(*state["drawn"])
+        self._met = [Context(*row) for row in state["met"].tolist()]
+
+    def _drawn(self) -> Context:
+        """Return one of the contexts met; which one depends on their number alone, so a resumed life draws the same."""
+        n = len(self._met)
+        return self._met[int(np.random.default_rng(n).integers(n))] if n else Context()
 
 
 def _order(default: float, limits: Range, squashed: float) -> float:
