@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.methods.agem import AGEM
 from nestrl.methods.best_start import BestStart
@@ -107,29 +108,12 @@ def make_options(name: str, options: Mapping[str, Any]) -> Any:
 
     Raises UnknownName for an option that the method does not have, BadConfig for a value that it refuses.
     """
-    return _options(f"method {name!r}", find_method(name).options, options)
+    return decode(find_method(name).options, options, f"method {name!r}")
 
 
 def make_method(name: str, options: Mapping[str, Any], learner: Learner, seed: int) -> Method:
     """Return a new method by name; errors are those of `find_method` and `make_options`."""
     return find_method(name).make(make_options(name, options), learner, seed)
-
-
-def _options(where: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
-    parts = {field.name: field.default_factory for field in dataclasses.fields(kind)}
-    for name in values:
-        if name not in parts:
-            advice = nearest(name, parts) or " It has none."
-            raise UnknownName(f"{where} has no option {name!r}.{advice}")
-    nested = {
-        name: _options(f"{where}'s {name}", typing.cast(type[Any], parts[name]), value)
-        for name, value in values.items()
-        if dataclasses.is_dataclass(parts[name])
-    }
-    try:
-        return kind(**{**values, **nested})
-    except TypeError as error:  # a value missing, or of a type that the method's own check cannot compare
-        raise BadConfig(f"options {dict(values)} do not fit {where}: {error}.") from error
 
 
 def _entry(method: type[Method]) -> MethodEntry:

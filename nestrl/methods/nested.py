@@ -69,9 +69,6 @@ class NestedOptions:
     """Gradient steps of each distillation in which the slow policy takes a task in."""
 
     def __post_init__(self) -> None:
-        given: object = self.levels
-        levels = given.split(",") if isinstance(given, str) else self.levels  # one text, as the command line has it
-        object.__setattr__(self, "levels", tuple(level.strip() for level in levels if level.strip()))
         for level in self.levels:
             if level not in REMOVABLE:
                 raise UnknownName(f"nested has no level {level!r} to put in.{nearest(level, REMOVABLE)}")

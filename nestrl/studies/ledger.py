@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.evaluation.retention import TARGET_SUCCESS, SuccessCurves
-from nestrl.training.decode import decode
 from nestrl.training.writing import one_clear_error
 
 if TYPE_CHECKING:

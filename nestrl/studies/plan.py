@@ -33,12 +33,12 @@ from typing import Any, get_type_hints
 from nestrl.agents.agent import AgentConfig
 from nestrl.agents.algorithms import algorithm_class, hyperparameters
 from nestrl.agents.environments import find_spec
+from nestrl.decode import decode
 from nestrl.errors import BadConfig, NestrlError, nearest
 from nestrl.studies.document import Document
 from nestrl.tasks.named import sequence as find_sequence
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig, import_modules
-from nestrl.training.decode import decode
 from nestrl.training.train import configure
 
 Options = Mapping[str, Any]

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from nestrl.agents.agent import AgentConfig, find_device
+from nestrl.decode import decode
 from nestrl.errors import BadConfig
 from nestrl.methods import find_method
 from nestrl.tasks.named import sequence as find_sequence
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig, import_modules
-from nestrl.training.decode import decode
 from nestrl.training.display import Display, display_for_here
 from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder

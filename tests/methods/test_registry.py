@@ -100,5 +100,11 @@ def test_unknown_options_are_answered_with_advice(name, options, message):
 
 
 def test_values_of_a_wrong_type_are_refused():
-    with pytest.raises(BadConfig, match="do not fit"):
+    with pytest.raises(BadConfig, match="samples is .many.; expected int"):
         make_options("cloning", {"samples": "many"})
+
+
+def test_options_have_the_type_that_they_declare():
+    options = make_options("nested", {"weight": 0, "levels": "task_code, dual_weights"})
+    assert isinstance(options.weight, float)
+    assert options.levels == ("task_code", "dual_weights")

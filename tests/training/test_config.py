@@ -5,11 +5,11 @@ import pytest
 from tiny_worlds import tiny_config
 
 from nestrl.agents.agent import AgentConfig
+from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods.cloning import CloningOptions
 from nestrl.methods.finetune import FinetuneOptions
 from nestrl.training.config import RunConfig
-from nestrl.training.decode import decode
 from nestrl.training.train import configure
 
 

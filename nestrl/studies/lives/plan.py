@@ -35,6 +35,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from nestrl.decode import decode
 from nestrl.errors import BadConfig, nearest
 from nestrl.methods.nested import NestedOptions
 from nestrl.nested.meta_controller import FEATURES, ORDERS
@@ -42,7 +43,6 @@ from nestrl.studies.document import Document
 from nestrl.studies.plan import StudyPlan, plan_of
 from nestrl.studies.tuning.plan import FIRST_SEED, refuse_reported
 from nestrl.training.config import RunConfig
-from nestrl.training.decode import decode
 
 LAST_SEED = 2**31
 METHOD, LEARNED = "nested", "meta_controller"

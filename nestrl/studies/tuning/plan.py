@@ -24,6 +24,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nestrl.decode import decode
 from nestrl.errors import BadConfig, nearest
 from nestrl.methods import find_method
 from nestrl.studies.document import Document
@@ -31,7 +32,6 @@ from nestrl.studies.plan import StudyPlan, plan_of
 from nestrl.tasks.named import sequence as find_sequence
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig
-from nestrl.training.decode import decode
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

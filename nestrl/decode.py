@@ -61,7 +61,7 @@ def _decode_fields(kind: Any, values: Mapping[str, Any], where: str) -> Any:
     names = [field.name for field in dataclasses.fields(kind)]
     for name in values:
         if name not in names:
-            raise UnknownName(f"{where} has no option {name!r}.{nearest(name, names)}")
+            raise UnknownName(f"{where} has no option {name!r}.{nearest(name, names) or ' It has none.'}")
     needed = [field.name for field in dataclasses.fields(kind) if _is_required(field) and field.name not in values]
     if needed:
         raise BadConfig(f"{where} lacks {', '.join(needed)}.")
