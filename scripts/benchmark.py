@@ -1,6 +1,6 @@
 """How fast training is, beside stable-baselines3's own vector environments over the same task, and beside the limit.
 
-    python scripts/benchmark.py            # about five minutes; writes results/benchmark.json and .md
+    python scripts/benchmark.py            # about ten minutes; writes results/benchmark.json and .md
 
 Everything is measured in this one run on this one machine, each stack in a process of its own, with one and with two
 torch threads, of which the faster counts. Absolute numbers drift with the machine; ratios hold.
@@ -34,7 +34,6 @@ from nestrl.agents.agent import Agent, AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.networks import Trunk
 from nestrl.agents.vec_env import TaskVecEnv
-from nestrl.methods import make_method
 from nestrl.report.tables import table
 from nestrl.tasks.named import sequence
 from nestrl.tasks.sequence import Task
@@ -45,6 +44,7 @@ from nestrl.updates.regulated import RegulatedAdam
 ENV_ID = "nestrl_envs:nestrl/RoverPush-v0"
 ROLLOUT = 8192  # environment steps between updates, the same for all stacks
 N_ENVS, EPOCHS, MINIBATCH, NETWORK = 256, 4, 2048, (128, 128)
+LIFE, METHODS = "mixed-5", ("finetune", "cloning", "nested")
 OURS = "nestrl (mujoco.batch, 256)"
 RIVALS: dict[str, tuple[type[VecEnv], int]] = {
     "SubprocVecEnv(8)": (SubprocVecEnv, 8),
@@ -96,7 +96,7 @@ def everything() -> dict[str, Any]:
         "ratios": {
             "to the best rival": speeds[OURS] / best_rival,
             "to the limit": speeds[OURS] / limit,
-            **{f"{name} to finetune (time)": ratio for name, ratio in measure("methods", 1).items()},
+            **measure("lives", 1),
         },
         "shares of a run": measure("shares", 1),
         "microseconds per step": {name: 1e6 * seconds for name, seconds in measure("profile", 1).items()},
@@ -141,15 +141,11 @@ def make_agent(n_envs: int, union: UnionSpace) -> Agent:
     return Agent(config, union, rows, seed=0, optimizer_class=RegulatedAdam)
 
 
-def make_ours(threads: int = 0, env_ids: tuple[str, ...] = (ENV_ID,)) -> list[TaskVecEnv]:
-    """Return our vector environment of each task, over their union space; 0 physics threads are all cores."""
-    tasks = [Task(env_id, env_id, {"threads": threads}) for env_id in env_ids]
-    environments = [make_environment(task, N_ENVS) for task in tasks]
-    union = UnionSpace(
-        [environment.single_observation_space for environment in environments],
-        [environment.single_action_space for environment in environments],
-    )
-    return [TaskVecEnv(environment, union, index) for index, environment in enumerate(environments)]
+def make_ours(threads: int = 0) -> TaskVecEnv:
+    """Return our vector environment of the task; 0 physics threads are all cores."""
+    environment = make_environment(Task(ENV_ID, ENV_ID, {"threads": threads}), N_ENVS)
+    union = UnionSpace([environment.single_observation_space], [environment.single_action_space])
+    return TaskVecEnv(environment, union, 0)
 
 
 def training_speed(agent: Agent, environment: Any, rollouts: int) -> Measured:
@@ -163,7 +159,7 @@ def training_speed(agent: Agent, environment: Any, rollouts: int) -> Measured:
 
 def ours(threads: int) -> Measured:
     """Train over mujoco.batch, physics on all cores as it is by default."""
-    environment = make_ours()[0]
+    environment = make_ours()
     return training_speed(make_agent(N_ENVS, environment.union), environment, rollouts=16)
 
 
@@ -194,7 +190,7 @@ def rival(name: str, threads: int) -> Measured:
 
 def physics(threads: int) -> Measured:
     """Step the simulations alone, no observation, no reward."""
-    environment = make_ours(threads)[0]
+    environment = make_ours(threads)
     environment.reset()
     generator = np.random.default_rng(0)
     simulations: Any = environment.environment.unwrapped.simulations
@@ -205,7 +201,7 @@ def physics(threads: int) -> Measured:
 
 def arithmetic(threads: int) -> Measured:
     """Do a policy's and a critic's matrix arithmetic alone: one forward a step, and the updates of all epochs."""
-    size = make_ours(threads)[0].observation_space.shape[0]  # type: ignore[index]
+    size = make_ours(threads).observation_space.shape[0]  # type: ignore[index]
     networks = nn.ModuleList(nn.Sequential(Trunk(size, NETWORK), nn.Linear(NETWORK[-1], n)) for n in (6, 1))
     optimizer = torch.optim.Adam(networks.parameters())
 
@@ -236,7 +232,7 @@ def seconds_of(action: Callable[[], object], repeats: int) -> float:
 
 def profile(threads: int) -> Measured:
     """Return where the time of one step of ours goes, in s: environment, update, and the rest of the rollout."""
-    environment = make_ours()[0]
+    environment = make_ours()
     agent = make_agent(N_ENVS, environment.union)
     spent = {"environment": 0.0, "update": 0.0}
     clock(spent, "environment", environment, "step_wait")
@@ -260,37 +256,25 @@ def clock(spent: dict[str, float], name: str, owner: Any, method: str) -> None:
     setattr(owner, method, timed)
 
 
-def methods(threads: int) -> Measured:
-    """Return the time of training with cloning and with nested over that with finetune, on a second task, in turns."""
-    learners = {method: second_task(method) for method in ("finetune", "cloning", "nested")}
-    rounds = [{method: seconds_of_learning(agent) for method, agent in learners.items()} for _ in range(8)]
+def lives(threads: int) -> Measured:
+    """Return the wall clock of a whole life with cloning and with nested over that with finetune, boundaries included.
+
+    Each method lives twice, in turns, so that a machine that slows down slows all of them.
+    """
+    turns = (METHODS, METHODS[::-1])
+    rounds = [{method: life(method) for method in turn} for turn in turns]
     return {
-        method: statistics.median(seconds[method] / seconds["finetune"] for seconds in rounds)
-        for method in ("cloning", "nested")
+        f"{method} to finetune (a whole {LIFE})": statistics.mean(each[method] / each["finetune"] for each in rounds)
+        for method in METHODS
+        if method != "finetune"
     }
 
 
-def second_task(name: str) -> Agent:
-    """Return an agent that is learning its second task under a method."""
-    first, second = make_ours(0, (ENV_ID, ENV_ID.replace("Push", "Reach")))
-    agent = make_agent(N_ENVS, first.union)
-    method = make_method(name, {}, agent, 0)
-    for index, environment in enumerate((first, second)):
-        agent.start_task(index, environment, first=index == 0)
-        method.begin(index, index)
-        optimizer: Any = agent.optimizer  # a RegulatedAdam
-        optimizer.attach(method.regulate)
-        agent.learn(2 * ROLLOUT)
-        if index == 0:
-            method.end(index, index, environment.recent_observations())
-    return agent
-
-
-def seconds_of_learning(agent: Agent) -> float:
-    """Return how long two rollouts and their updates take, in s."""
-    began = time.perf_counter()
-    agent.learn(2 * ROLLOUT)
-    return time.perf_counter() - began
+def life(method: str) -> float:
+    """Return how long a life takes with one torch thread, evaluation included, in s."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = nestrl.train(sequence(LIFE), method=method, seed=0, folder=Path(folder) / "run")
+        return float(sum(run.folder.summary()["seconds"].values()))
 
 
 def shares(threads: int) -> Measured:
@@ -330,7 +314,7 @@ MEASURES: dict[str, Callable[[int], Measured]] = {
     "physics": physics,
     "arithmetic": arithmetic,
     "profile": profile,
-    "methods": methods,
+    "lives": lives,
     "shares": shares,
 }
 
