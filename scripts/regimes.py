@@ -1,0 +1,60 @@
+"""Every study that puts the nested agent beside cloning, in one table, a row each.
+
+python scripts/regimes.py            # reads results/*/finished.jsonl, writes results/regimes.md
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nestrl.report.comparison import Comparison, comparisons, improvement, paired
+from nestrl.report.study_tables import MEASURES, shown
+from nestrl.report.tables import table
+from nestrl.studies.study import open_study
+
+ROOT = Path(__file__).resolve().parents[1]
+NESTED, RIVAL = "nested", "cloning"
+STUDIES = {
+    "mixed-5": "mixed-5",
+    "mixed-10-study": "mixed-10",
+    "generous": "mixed-10, 2.5 times the steps to .9 from scratch",
+    "short": "mixed-10, the steps to .9 from scratch",
+    "small": "mixed-10, trunk [64, 64], 200 observations a task",
+    "drift": "drift-10, two tasks under ten dynamics",
+    "long": "forty segments, 4 MB of memory",
+    "sac": "three tasks, SAC",
+    "gymnasium": "four of gymnasium's tasks",
+}
+"""Of those that have run: their folders in results/, and what they are."""
+HEADS = {"per_task": ", a head a task"}
+METRICS = ("average_performance", "forgetting", "forward_transfer_later")
+
+
+def rows() -> Iterator[list[str]]:
+    """Yield a row for each study and kind of head in which both have finished runs."""
+    for name, what in STUDIES.items():
+        folder = ROOT / "results" / name
+        if folder.is_dir():
+            for comparison in comparisons(open_study(folder), RIVAL):
+                yield from row(what + HEADS.get(comparison.regime, ""), comparison)
+
+
+def row(what: str, comparison: Comparison) -> Iterator[list[str]]:
+    """Yield the row, if both have runs there."""
+    nested, rival = comparison.find(NESTED), comparison.find(RIVAL)
+    if nested is None or rival is None:
+        return
+    difference, _ = improvement(rival, nested)
+    values = [shown(method.estimate(method.values(metric))) for metric in METRICS for method in (nested, rival)]
+    yield [what, str(len(paired(rival, nested))), *values[:2], shown(difference), *values[2:]]
+
+
+def main() -> None:
+    """Write the table."""
+    performance, *others = (f"{MEASURES[metric]}: {{}}" for metric in METRICS)
+    head = ["regime", "pairs", *(performance.format(name) for name in (NESTED, RIVAL)), "paired difference"]
+    head += [title.format(name) for title in others for name in (NESTED, RIVAL)]
+    (ROOT / "results" / "regimes.md").write_text(table(head, rows()) + "\n")
+
+
+if __name__ == "__main__":
+    main()
