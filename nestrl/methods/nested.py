@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
+from nestrl.agents.trial import Trial
 from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.methods.acting_as import try_skills
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
@@ -119,15 +120,16 @@ class Nested(Taught):
         """Hold the policy to the teachers of all other tasks, and start the task's code."""
         super().begin(segment_index, task_index)
         self._current = task_index
-        self._code, self._sources = TaskCode(self._learner.code_of(task_index)), []
-        if self._has("task_code") and task_index not in self._met:
-            self._sources = self._find_sources(task_index)
-            self._code.start_from([self._learner.code_of(task) for task in self._sources])
+        new = task_index not in self._met
+        trial = self._try_skills(task_index) if new else None
+        self._code = TaskCode(self._learner.code_of(task_index))
+        self._sources = self._find_sources(trial) if new and self._has("task_code") else []
+        self._code.start_from([self._learner.code_of(task) for task in self._sources])
         self._consultation.start_segment(len(self._old_tasks))
         self._rounds.start_segment(self._learner.tally)
-        new = task_index not in self._met and bool(self._old_tasks)
         kept = set(self._old_tasks) <= set(self._slow.tasks)  # what a race leaves aside must not be lost
-        self._rival.start_segment(doubted=self._has("rival") and new and kept)
+        doubted = self._has("rival") and new and bool(self._old_tasks) and kept
+        self._rival.start_segment(doubted=doubted, trial=trial)
         self._peak.start_segment(self._learner.tally)
 
     def regulate(self, update: Update) -> None:
@@ -219,14 +221,16 @@ class Nested(Taught):
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
         self._current, self._met, self._sources = state["current"], list(state["met"]), list(state["sources"])
 
-    def _find_sources(self, task_index: int) -> list[int]:
+    def _try_skills(self, task_index: int) -> Trial | None:
+        """Return what came of trying the earlier skills out in a new task, where its code may start from one."""
+        tries = self._has("task_code") and self._options.code_start == "skilled" and self._met
+        return try_skills(self._learner, self._met, task_index, TRIED) if tries else None
+
+    def _find_sources(self, trial: Trial | None) -> list[int]:
         """Return the tasks from whose codes a new one's starts."""
-        start = self._options.code_start
-        if start != "skilled":
-            return {"fresh": [], "latest": self._met[-1:], "blend": self._met}[start]
-        if not self._met:
-            return []
-        chosen = skilled(try_skills(self._learner, self._met, task_index, TRIED))
+        if trial is None:
+            return {"latest": self._met[-1:], "blend": self._met}.get(self._options.code_start, [])
+        chosen = skilled(trial)
         return [] if chosen is None else [self._met[chosen - 1]]
 
     def _has(self, level: str) -> bool:

@@ -21,6 +21,9 @@ the horizon):
 
     rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2)
 
+The fresh network has the first turn where most skills half-solve a new task as they are: then what succeeds is what
+they have in common, driving at the goal, and a network that knows it is about to stand still.
+
 Rounds, margin and shares were chosen on curves of development lives (results/race). Of the networks that succeed in .3
 to .6 of the episodes after four rounds, those that are stuck have risen by .17 standard deviations at most, the others
 by .38 at least; those that succeed in fewer need six rounds to show it.
@@ -31,6 +34,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from nestrl.agents.tally import ENOUGH, Tally
+from nestrl.agents.trial import Trial
 
 SHARE = 0.15
 """Share of the segment that each gets before it is judged, if that holds enough rounds; else until it does."""
@@ -42,6 +46,9 @@ HARDLY, FEW, MOSTLY = 0.05, 0.3, 0.6
 """Shares of successes below which hardly an episode succeeds, or few do; and from which on nothing is doubted."""
 LATEST = 0.5
 """Share of the segment after which too little is left for another turn."""
+SKILLS, MOST, HALF, NEARLY = 3, 2 / 3, 0.25, 0.75
+"""A trap seen beforehand: at least so many skills are known, more than this share of them succeed in HALF of their
+trials or more, and all together in less than NEARLY."""
 KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
 
 
@@ -95,6 +102,15 @@ def last_window(marks: Sequence[tuple[float, Tally]], rounds: int) -> Halves | N
     return Halves(middle.since(old[-1]), now.since(middle))
 
 
+def is_trap(trial: Trial) -> bool:
+    """Return whether most of the earlier skills (policies 1..k-1 of a trial) half-solve a task, so that none tells how.
+
+    In other tasks at most half of the skills succeed in a quarter of their trials, of five skills or more a third.
+    """
+    success = trial.success[1:].mean(axis=1)
+    return len(success) >= SKILLS and (success >= HALF).mean() > MOST and success.mean() < NEARLY
+
+
 class Rival:
     """A network that is known and a fresh one take turns in the same simulations, until one gets on."""
 
@@ -103,16 +119,19 @@ class Rival:
         self._phase = SETTLED
         self._marks: list[tuple[float, Tally]] = []
         self._waiting: dict[str, Any] | None = None  # the other network, once there is one
-        self._doubted = Tally(1)  # the last episodes of the known one, once it was doubted
+        self._doubted = Tally(1)  # the last episodes of the known one; none where it was doubted beforehand
         self.fresh = False
         """Whether the network is a fresh one."""
         self.races = self.won = 0
         """Turns of fresh networks, and those after which they had the rest of the segment."""
 
-    def start_segment(self, *, doubted: bool) -> None:
-        """A segment begins; `doubted` tells whether there may be a race in it."""
+    def start_segment(self, *, doubted: bool, trial: Trial | None = None) -> None:
+        """A segment begins; `doubted` tells whether there may be a race in it, `trial` how the earlier skills do."""
         self._phase, self.fresh, self._waiting = KNOWN if doubted else SETTLED, False, None
         self._marks = [(0.0, self._learner.tally)]
+        self._doubted = Tally(1)
+        if doubted and trial is not None and is_trap(trial):
+            self._begin_turn()
 
     def pause(self) -> bool:
         """Between two rollouts: end the turn of either network where it is time; return whether they changed places."""
@@ -137,6 +156,9 @@ class Rival:
         if halves.rising:
             return False
         self._doubted = halves.later
+        return self._begin_turn()
+
+    def _begin_turn(self) -> bool:
         self.races += 1
         return self._change_places(FRESH)
 
