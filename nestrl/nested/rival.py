@@ -108,7 +108,7 @@ def is_trap(trial: Trial) -> bool:
     In other tasks at most half of the skills succeed in a quarter of their trials, of five skills or more a third.
     """
     success = trial.success[1:].mean(axis=1)
-    return len(success) >= SKILLS and (success >= HALF).mean() > MOST and success.mean() < NEARLY
+    return bool(len(success) >= SKILLS and (success >= HALF).mean() > MOST and success.mean() < NEARLY)
 
 
 class Rival:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from nestrl.agents.tally import Tally
-from nestrl.nested.rival import SHARE, TURN, Rival
+from nestrl.agents.trial import Trial
+from nestrl.nested.rival import SHARE, TURN, Rival, is_trap
 
 SIMULATIONS, PAUSES = 31, 50
 
@@ -44,11 +45,17 @@ def rising(slope, start=0.0):
     return lambda progress: start + slope * progress
 
 
-def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, episodes=SIMULATIONS):
+def trial(*successes):
+    """Return what came of 8 episodes with the network itself and with each earlier skill."""
+    success = np.array([[episode < count for episode in range(8)] for count in (0, *successes)])
+    return Trial(success.astype(float), success, 0)
+
+
+def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, episodes=SIMULATIONS, trial=None):
     """Lead through a segment in which each network has its own curve of returns; return rival and history."""
     learner, noise, history = Learner(), np.random.default_rng(0), []
     rival = Rival(learner)
-    rival.start_segment(doubted=doubted)
+    rival.start_segment(doubted=doubted, trial=trial)
     for pause in range(1, PAUSES + 1):
         learner.progress = pause / PAUSES
         level = {"known": known, "fresh": fresh}[learner.network](learner.progress)
@@ -133,3 +140,31 @@ def test_to_rise_by_a_trifle_is_to_stand_still():
 def test_a_race_that_the_segment_cuts_short_is_lost():
     rival, _, learner = race(standing(1), standing(5), until=0.2)
     assert learner.network == "known" and not rival.fresh and rival.races == 1
+
+
+@pytest.mark.parametrize(
+    ("successes", "trap"),
+    [
+        ((4, 3, 2, 2), True),
+        ((5, 3, 5, 5, 0), True),
+        ((4, 4), False),
+        ((8, 2, 1, 0), False),
+        ((8, 7, 6), False),
+        ((2, 0, 0, 4), False),
+        ((0, 0, 0, 0), False),
+    ],
+    ids=["all", "nearly all", "too few skills", "one tells how", "solved", "half of them", "none"],
+)
+def test_a_trap_is_what_most_skills_half_solve(successes, trap):
+    assert is_trap(trial(*successes)) is trap
+
+
+@pytest.mark.parametrize("resume_at", [None, 3, 20])
+def test_in_a_trap_the_fresh_network_has_the_first_turn(resume_at):
+    won, history, _ = race(standing(1), rising(20), trial=trial(4, 3, 4), resume_at=resume_at)
+    assert set(history) == {"fresh"} and (won.fresh, won.won, won.races) == (True, 1, 1)
+    lost, history, _ = race(rising(20), standing(100), trial=trial(4, 3, 4), success=0.4, resume_at=resume_at)
+    assert [name for name, _ in itertools.groupby(history)] == ["fresh", "known"]
+    assert (lost.fresh, lost.won, lost.races) == (False, 0, 1)
+    _, history, _ = race(standing(1), rising(20), trial=trial(4, 3, 4), doubted=False)
+    assert set(history) == {"known"}
