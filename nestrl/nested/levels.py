@@ -57,8 +57,8 @@ LEVELS = (
     LevelSpec(
         "rival",
         "whether a new task goes on from what is known or from a fresh network",
-        "four rounds of episodes, while a new task does not get on",
-        "returns and successes of the training episodes of both",
+        "task start, if most skills half-solve it; four rounds of episodes, while a new task does not get on",
+        "trials of the earlier skills, returns and successes of the training episodes of both networks",
         "a return that rises, or the higher one",
         "fast policy",
     ),
