@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections import deque
@@ -11,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nestrl.errors import BadConfig
-from nestrl.studies.worker import STOPPED
+from nestrl.studies.nursery import LOOK_EVERY, STOPPED, Nursery, Order
 from nestrl.training.config import RunConfig
 from nestrl.training.stopping import StopRequest
 from nestrl.training.writing import one_clear_error, write_file
 
-LOOK_EVERY = 0.1  # seconds between looks at the workers
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""Environment of a worker; mujoco.batch takes as many threads as it likes, but all on the worker's own cores."""
+WORKER = (sys.executable, "-m", "nestrl.studies.worker")
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,9 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class _Worker:
+class _Running:
     job: Job
-    process: subprocess.Popen[bytes]
-    cores: frozenset[int]
+    cores: tuple[int, ...]
 
 
 class Pool:
@@ -66,8 +62,9 @@ class Pool:
         cores = sorted(os.sched_getaffinity(0))
         self.workers = min(workers or len(cores), len(cores))
         self.stopped = False
-        self._free = [frozenset(cores[first :: self.workers]) for first in range(self.workers)]
-        self._running: list[_Worker] = []
+        self._free = [tuple(cores[first :: self.workers]) for first in range(self.workers)]
+        self._running: dict[str, _Running] = {}  # by folder
+        self._nursery: Nursery | None = None
         self._biggest = 0  # bytes that the hungriest process so far has needed
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Ended]:
@@ -87,7 +84,7 @@ class Pool:
                     yield from self._ended()
                     time.sleep(LOOK_EVERY)
             finally:
-                self._kill()
+                self._close()
 
     def _has_room(self) -> bool:
         """Whether cores are free, and memory for one more like the biggest yet; the first may always start."""
@@ -97,43 +94,46 @@ class Pool:
         with one_clear_error(job.folder):
             job.folder.parent.mkdir(parents=True, exist_ok=True)
         write_file(job.config_file, job.config.to_json().encode())
-        arguments = [str(job.config_file), str(job.folder), str(os.getpid())]
-        with one_clear_error(job.log), open(job.log, "ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "nestrl.studies.worker", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | ONE_THREAD,
-                start_new_session=True,  # Ctrl-C in the terminal reaches the study alone, which passes it on once
-            )
-        cores = self._free.pop(0)
-        os.sched_setaffinity(process.pid, cores)  # before it has begun any thread: all will be on these
-        self._running.append(_Worker(job, process, cores))
+        with one_clear_error(job.log):
+            job.log.touch()
+        running = _Running(job, self._free.pop(0))
+        self._running[str(job.folder)] = running
+        if self._nursery is None:
+            self._nursery = Nursery(WORKER)
+        self._nursery.start(Order(str(job.config_file), str(job.folder), str(job.log), running.cores))
 
     def _ended(self) -> Iterator[Ended]:
-        for worker in list(self._running):
-            pid, status, usage = os.wait4(worker.process.pid, os.WNOHANG)
-            if not pid:
-                continue
-            worker.process.returncode = os.waitstatus_to_exitcode(status)  # Popen need not wait for it any more
-            self._running.remove(worker)
-            self._free.append(worker.cores)
-            self._biggest = max(self._biggest, usage.ru_maxrss * 1024)
-            if not (self.stopped and worker.process.returncode):  # else it was stopped on the way
-                yield Ended(worker.job, _what_went_wrong(worker.process.returncode, worker.job.log))
+        if self._nursery is None:
+            return
+        code = self._nursery.code  # before reading, so that nothing that it has said is missed
+        for child in self._nursery.ended():
+            self._biggest = max(self._biggest, child.memory)
+            yield from self._end(child.folder, child.code)
+        if code is not None:
+            self._close_nursery()
+            for folder in list(self._running):
+                yield from self._end(folder, code)
+
+    def _end(self, folder: str, code: int) -> Iterator[Ended]:
+        running = self._running.pop(folder)
+        self._free.append(running.cores)
+        if not (self.stopped and code):  # else it was stopped on the way
+            yield Ended(running.job, _what_went_wrong(code, running.job.log))
 
     def _ask_to_save(self) -> None:
         self.stopped = True
-        for worker in self._running:
-            worker.process.send_signal(signal.SIGINT)
+        if self._nursery is not None:
+            self._nursery.stop()
 
-    def _kill(self) -> None:
+    def _close(self) -> None:
         """End what still runs, after an error or a second Ctrl-C."""
-        for worker in self._running:
-            worker.process.kill()
-            worker.process.wait()
+        self._close_nursery()
         self._running.clear()
+
+    def _close_nursery(self) -> None:
+        if self._nursery is not None:
+            self._nursery.close()
+        self._nursery = None
 
 
 def available_memory() -> int:

@@ -1,32 +1,27 @@
-"""One run in a process of its own: `python -m nestrl.studies.worker CONFIG FOLDER STUDY`.
+"""The process that a study's runs are forked from: `python -m nestrl.studies.worker STUDY`.
 
-CONFIG is a run's configuration as JSON, FOLDER where the run goes or goes on, STUDY the number of the process whose
-death ends this one. It writes nothing but the run's folder; why it failed is the last line of its output.
+STUDY is the number of the study's process, with which this one dies. A run writes nothing but its folder; why it failed
+is the last line of its output.
 """
 
-import ctypes
-import os
-import signal
 import sys
 from pathlib import Path
 
+import torch._dynamo  # noqa: F401  (else the first optimizer of every run imports it)
+
 from nestrl.errors import NestrlError
+from nestrl.studies.nursery import STOPPED, serve
 from nestrl.training.config import RunConfig
 from nestrl.training.trainer import run
 
-PR_SET_PDEATHSIG = 1  # of prctl(2)
-STOPPED = 130  # exit status after a SIGINT, as of a shell
 
-
-def main(arguments: list[str]) -> int:
+def make_run(config_path: Path, folder: Path) -> int:
     """Run or resume; return the exit status: 0, 2 for a failure of the run, STOPPED after Ctrl-C."""
-    config_path, folder, study = Path(arguments[0]), Path(arguments[1]), int(arguments[2])
-    _die_with(study)
-    config = RunConfig.from_json(config_path.read_text(), str(config_path))
-    begun = (folder / "config.json").is_file()
-    if not begun:
-        _clear(folder)
     try:
+        config = RunConfig.from_json(config_path.read_text(), str(config_path))
+        begun = (folder / "config.json").is_file()
+        if not begun:
+            _clear(folder)
         run(config, folder, resume=begun)
     except NestrlError as error:
         print(error, file=sys.stderr)
@@ -35,13 +30,6 @@ def main(arguments: list[str]) -> int:
         print("stopped", file=sys.stderr)
         return STOPPED
     return 0
-
-
-def _die_with(parent: int) -> None:
-    """Let the kernel kill this process when its parent dies, so that no run is ever written by two studies."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it had died before
-        sys.exit(STOPPED)
 
 
 def _clear(folder: Path) -> None:
@@ -54,4 +42,4 @@ def _clear(folder: Path) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, "")  # as the command line does: packages in the current folder can be imported
-    sys.exit(main(sys.argv[1:]))
+    serve(make_run, study=int(sys.argv[1]))

@@ -18,9 +18,15 @@ CORES = sorted(os.sched_getaffinity(0))
 
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A script that is run in place of the worker: `-m nestrl.studies.worker CONFIG FOLDER STUDY`."""
-    script = tmp_path / "worker.sh"
-    monkeypatch.setattr(sys, "executable", str(script))
+    """A script that each child becomes, in place of a run: `SCRIPT CONFIG FOLDER`."""
+    script, nursery = tmp_path / "worker.sh", tmp_path / "nursery.py"
+    nursery.write_text(
+        "import os, sys\n"
+        "from nestrl.studies.nursery import serve\n"
+        f"SCRIPT = {str(script)!r}\n"
+        "serve(lambda config, folder: os.execv(SCRIPT, [SCRIPT, str(config), str(folder)]), int(sys.argv[1]))\n"
+    )
+    monkeypatch.setattr(pool_module, "WORKER", (sys.executable, str(nursery)))
     return script
 
 
@@ -52,7 +58,7 @@ def test_never_more_workers_than_cores() -> None:
 def test_failures_are_told_in_a_sentence_and_stop_nobody(worker: Path, tmp_path: Path) -> None:
     write(
         worker,
-        "case $4 in",
+        "case $2 in",
         "*/0) echo trace; echo motor on fire; exit 1;;",
         "*/1) kill -SEGV $$;;",
         "*/2) kill -KILL $$;;",
@@ -66,7 +72,7 @@ def test_failures_are_told_in_a_sentence_and_stop_nobody(worker: Path, tmp_path:
 
 
 def test_next_worker_waits_for_memory(worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(worker, "touch $4.began", "sleep .3")
+    write(worker, "touch $2.began", "sleep .3")
     monkeypatch.setattr(pool_module, "available_memory", lambda: 0)
     pool = Pool()
     for each in pool.run(jobs(tmp_path, 3)):
@@ -76,7 +82,7 @@ def test_next_worker_waits_for_memory(worker: Path, tmp_path: Path, monkeypatch:
 
 
 def test_stopped_pool_asks_its_workers_to_save_and_starts_no_more(worker: Path, tmp_path: Path) -> None:
-    write(worker, "trap 'sleep .2; touch $4.saved; exit 130' INT", "while true; do sleep .05; done")
+    write(worker, "trap 'sleep .2; touch $2.saved; exit 130' INT", "while true; do sleep .05; done")
     pool = Pool(workers=1)
     stopper = threading.Timer(0.8, lambda: os.kill(os.getpid(), signal.SIGTERM))
     stopper.start()
@@ -86,3 +92,12 @@ def test_stopped_pool_asks_its_workers_to_save_and_starts_no_more(worker: Path, 
     assert ended == []
     assert time.monotonic() - began < 10
     assert [path.name for path in (tmp_path / "runs").glob("*.saved")] == ["0.saved"]
+
+
+def test_children_that_lose_their_nursery_are_gone_and_told_as_killed(worker: Path, tmp_path: Path) -> None:
+    write(worker, "case $2 in", "*/0) echo $$ > $2.pid; kill -KILL $PPID; sleep 3;;", "esac")
+    ended = {each.job.name: each.error or "" for each in Pool(workers=1).run(jobs(tmp_path, 2))}
+    assert "killed by SIGKILL" in ended["job 0"]
+    assert ended["job 1"] == ""
+    child = int((tmp_path / "runs" / "0.pid").read_text())
+    assert not Path(f"/proc/{child}").is_dir() or "Z" in Path(f"/proc/{child}/stat").read_text()
