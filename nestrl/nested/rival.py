@@ -21,8 +21,8 @@ the horizon):
 
     rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2)
 
-The fresh network has the first turn where most skills half-solve a new task as they are: then what succeeds is what
-they have in common, driving at the goal, and a network that knows it is about to stand still.
+The fresh network has the first turn where most skills half-solve a new task as they are, and none solves it: then what
+succeeds is what they have in common, driving at the goal, and a network that knows it is about to stand still.
 
 Rounds, margin and shares were chosen on curves of development lives (results/race). Of the networks that succeed in .3
 to .6 of the episodes after four rounds, those that are stuck have risen by .17 standard deviations at most, the others
@@ -46,9 +46,9 @@ HARDLY, FEW, MOSTLY = 0.05, 0.3, 0.6
 """Shares of successes below which hardly an episode succeeds, or few do; and from which on nothing is doubted."""
 LATEST = 0.5
 """Share of the segment after which too little is left for another turn."""
-SKILLS, MOST, HALF, NEARLY = 3, 2 / 3, 0.25, 0.75
-"""A trap seen beforehand: at least so many skills are known, more than this share of them succeed in HALF of their
-trials or more, and all together in less than NEARLY."""
+SKILLS, MOST, PARTLY, NEARLY = 3, 2 / 3, 0.25, 0.75
+"""A trap seen beforehand: at least so many skills are known, more than this share of them succeed in PARTLY of their
+trials or more, and no policy in more than NEARLY."""
 KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
 
 
@@ -103,12 +103,14 @@ def last_window(marks: Sequence[tuple[float, Tally]], rounds: int) -> Halves | N
 
 
 def is_trap(trial: Trial) -> bool:
-    """Return whether most of the earlier skills (policies 1..k-1 of a trial) half-solve a task, so that none tells how.
+    """Return whether most of the earlier skills (policies 1..k-1 of a trial) half-solve a task, and nothing solves it.
 
-    In other tasks at most half of the skills succeed in a quarter of their trials, of five skills or more a third.
+    In other tasks at most half of the skills succeed in a quarter of their trials, of five skills or more a third; or
+    one skill, or the network as it is (policy 0), tells how.
     """
-    success = trial.success[1:].mean(axis=1)
-    return bool(len(success) >= SKILLS and (success >= HALF).mean() > MOST and success.mean() < NEARLY)
+    success = trial.success.mean(axis=1)
+    partly = success[1:] >= PARTLY
+    return bool(len(partly) >= SKILLS and partly.mean() > MOST and success.max() <= NEARLY)
 
 
 class Rival:
