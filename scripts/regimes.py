@@ -39,9 +39,9 @@ def rows() -> Iterator[list[str]]:
 
 
 def row(what: str, comparison: Comparison) -> Iterator[list[str]]:
-    """Yield the row, if both have runs there."""
+    """Yield the row, if both have runs there, and pairs enough for a difference."""
     nested, rival = comparison.find(NESTED), comparison.find(RIVAL)
-    if nested is None or rival is None:
+    if nested is None or rival is None or len(paired(rival, nested)) < 2:
         return
     difference, _ = improvement(rival, nested)
     values = [shown(method.estimate(method.values(metric))) for metric in METRICS for method in (nested, rival)]
