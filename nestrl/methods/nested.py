@@ -66,7 +66,7 @@ class NestedOptions:
     """Remembered observations in each gradient step, shared equally by the old tasks."""
     capacity: int = 4096
     """Remembered observations a task."""
-    consolidation: int = 125
+    consolidation: int = 500
     """Gradient steps of each distillation in which the slow policy takes a task in."""
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class Nested(Taught):
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, slow policy",
         paper="none (this package)",
         stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
-        cost="one backward pass of the actor over 512 remembered observations a gradient step, 125 at each boundary; "
+        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary; "
         "8 episodes with each earlier skill at a task's start, counted as its steps",
     )
 
