@@ -17,14 +17,15 @@ LAZY = ("__init__.py", "cli.py")  # the only files with imports inside functions
 # Each room, and the rooms that it may import from (itself always).
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "decode": {"errors"},
     "tasks": {"errors"},
     "agents": {"errors", "tasks"},
     "updates": {"errors", "agents", "tasks"},
     "nested": {"errors", "updates", "agents", "tasks"},
-    "methods": {"errors", "nested", "updates", "agents", "tasks"},
+    "methods": {"errors", "decode", "nested", "updates", "agents", "tasks"},
     "evaluation": {"errors", "agents", "tasks"},
-    "training": {"errors", "tasks", "agents", "updates", "nested", "methods", "evaluation"},
-    "studies": {"errors", "tasks", "agents", "updates", "nested", "methods", "evaluation", "training"},
+    "training": {"errors", "decode", "tasks", "agents", "updates", "nested", "methods", "evaluation"},
+    "studies": {"errors", "decode", "tasks", "agents", "updates", "nested", "methods", "evaluation", "training"},
     "report": {"errors", "tasks", "agents", "updates", "nested", "methods", "evaluation", "training", "studies"},
 }
 

@@ -27,7 +27,7 @@ class DualWeights:
         start: float = 1.0,
     ) -> None:
         self._drift_limit, self._rate, self._minimum, self._maximum = drift_limit, rate, minimum, maximum
-        self._weights = torch.full((n_tasks,), start)
+        self._weights = torch.full((n_tasks,), start, dtype=torch.float32)
         self._steps = 0
         self._active_steps = 0
 
