@@ -65,7 +65,11 @@ def _decode_fields(kind: Any, values: Mapping[str, Any], where: str) -> Any:
     needed = [field.name for field in dataclasses.fields(kind) if _is_required(field) and field.name not in values]
     if needed:
         raise BadConfig(f"{where} lacks {', '.join(needed)}.")
-    return kind(**{name: _decode(kinds[name], value, f"{where}.{name}") for name, value in values.items()})
+    decoded = {name: _decode(kinds[name], value, f"{where}.{name}") for name, value in values.items()}
+    try:
+        return kind(**decoded)
+    except TypeError as error:  # a value that the dataclass's own check cannot compare
+        raise BadConfig(f"{where} does not take {decoded}: {error}.") from error
 
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:

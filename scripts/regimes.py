@@ -41,9 +41,11 @@ def rows() -> Iterator[list[str]]:
 def row(what: str, comparison: Comparison) -> Iterator[list[str]]:
     """Yield the row, if both have runs there, and pairs enough for a difference."""
     nested, rival = comparison.find(NESTED), comparison.find(RIVAL)
-    if nested is None or rival is None or len(paired(rival, nested)) < 2:
+    if nested is None or rival is None:
         return
     difference, _ = improvement(rival, nested)
+    if difference is None:
+        return
     values = [shown(method.estimate(method.values(metric))) for metric in METRICS for method in (nested, rival)]
     yield [what, str(len(paired(rival, nested))), *values[:2], shown(difference), *values[2:]]
 

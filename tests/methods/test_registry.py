@@ -1,9 +1,11 @@
 import sys
 from dataclasses import dataclass, is_dataclass
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods import METHODS, find_method, make_method, make_options
 from nestrl.methods.cloning import Cloning, CloningOptions
@@ -108,3 +110,19 @@ def test_options_have_the_type_that_they_declare():
     options = make_options("nested", {"weight": 0, "levels": "task_code, dual_weights"})
     assert isinstance(options.weight, float)
     assert options.levels == ("task_code", "dual_weights")
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Options whose type says nothing, but whose check compares."""
+
+    steps: Any = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise BadConfig("too few")
+
+
+def test_a_value_that_the_options_cannot_compare_is_refused():
+    with pytest.raises(BadConfig, match="does not take .*many"):
+        decode(Anything, {"steps": "many"}, "options")
