@@ -97,8 +97,8 @@ class Nested(Taught):
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, slow policy",
         paper="none (this package)",
         stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
-        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary; "
-        "8 episodes with each earlier skill at a task's start, counted as its steps",
+        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary "
+        "(2000 more where a skill suffers); 8 episodes with each earlier skill at a task's start, counted as its steps",
     )
 
     def __init__(self, options: NestedOptions, learner: Learner, seed: int) -> None:

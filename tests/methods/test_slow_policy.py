@@ -8,16 +8,22 @@ from nestrl.updates.memory import TeacherMemory
 
 from .fake_learner import FakeLearner, FakePolicy
 
+HASTY = DistillationOptions(steps=1)
+
 
 def memory_of(learner, tasks, generator):
     memory = TeacherMemory(500)
     for task in tasks:
-        for _ in range(100):
-            learner.step(task)
-        rows = learner.observations(task, 500)
-        with torch.no_grad():
-            memory.remember(task, rows, learner.output(rows), generator)
+        learn_and_remember(learner, memory, task, generator)
     return memory
+
+
+def learn_and_remember(learner, memory, task, generator):
+    for _ in range(100):
+        learner.step(task)
+    rows = learner.observations(task, 500)
+    with torch.no_grad():
+        memory.remember(task, rows, learner.output(rows), generator)
 
 
 def drifts(policy, memory, generator):
@@ -42,12 +48,39 @@ def test_brings_back_what_the_fast_policy_has_lost():
     )
 
 
+@pytest.fixture
+def slow_with_the_first_skill():
+    """A slow policy of task 0, a fast one that has lost it over task 1, and the memory of both."""
+    learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
+    memory, slow = memory_of(learner, [0], generator), SlowPolicy(drift_limit=0.03)
+    assert slow.consolidate(learner.policy_with(), memory, HASTY, generator)
+    learn_and_remember(learner, memory, 1, generator)
+    assert drifts(learner, memory, generator)[0] > 0.3
+    return slow, learner, memory, generator
+
+
 @pytest.mark.learning
-def test_is_not_committed_where_a_skill_would_become_worse():
+def test_what_does_not_come_back_at_once_is_tried_once_more(slow_with_the_first_skill):
+    slow, learner, memory, generator = slow_with_the_first_skill
+    assert slow.consolidate(learner.policy_with(), memory, HASTY, generator)
+    assert drifts(slow.policy, memory, generator).max() < 0.04
+    assert (slow.tasks, slow.commits) == ((0, 1), 2)
+
+
+def test_what_the_fast_policy_has_lost_is_not_committed(slow_with_the_first_skill, monkeypatch):
+    slow, learner, memory, generator = slow_with_the_first_skill
+    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
+    assert not slow.consolidate(learner.policy_with(), memory, HASTY, generator)
+    assert (slow.tasks, slow.commits) == ((0,), 1)
+    assert drifts(slow.policy, memory, generator)[0] < 0.001
+
+
+def test_is_not_committed_where_a_skill_would_become_worse(monkeypatch):
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1], generator)
-    slow = SlowPolicy(drift_limit=0.001)  # one step of 5e-3 for every parameter, and no time to settle
-    assert not slow.consolidate(learner.policy_with(), memory, DistillationOptions(steps=1), generator)
+    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", DistillationOptions(steps=10))
+    slow = SlowPolicy(drift_limit=1e-9)  # the fast policy is the last task's teacher, and drifts from it in any step
+    assert not slow.consolidate(learner.policy_with(), memory, HASTY, generator)
     assert slow.policy is None
     assert slow.tasks == ()
 
