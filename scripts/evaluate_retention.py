@@ -7,7 +7,7 @@ import argparse
 
 import numpy as np
 
-from nestrl.evaluation.retention import DEFINITIONS
+from nestrl.evaluation.retention import MEASURES
 from nestrl.training.result import Run
 
 
@@ -23,9 +23,9 @@ def main() -> None:
         for task, success in run.evaluate(arguments.episodes).items():
             print(f"  {task:12} {success}")
         print(f"  success on task j after segment i:\n{np.round(run.retention, 2)}")
-        for name, definition in DEFINITIONS.items():
+        for name, measure in MEASURES.items():
             value = getattr(run.metrics, name)
-            print(f"  {name}: {'unknown' if value is None else f'{value:+.3f}'}. {definition}")
+            print(f"  {name}: {'unknown' if value is None else f'{value:+.3f}'}. {measure.definition}")
 
 
 if __name__ == "__main__":

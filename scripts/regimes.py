@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nestrl.report.comparison import Comparison, comparisons, improvement, paired
-from nestrl.report.study_tables import MEASURES, shown
-from nestrl.report.tables import table
+from nestrl.report.study_tables import shown
+from nestrl.report.tables import TITLES, table
 from nestrl.studies.study import open_study
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +52,7 @@ def row(what: str, comparison: Comparison) -> Iterator[list[str]]:
 
 def main() -> None:
     """Write the table."""
-    performance, *others = (f"{MEASURES[metric]}: {{}}" for metric in METRICS)
+    performance, *others = (f"{TITLES[metric]}: {{}}" for metric in METRICS)
     head = ["regime", "pairs", *(performance.format(name) for name in (NESTED, RIVAL)), "paired difference"]
     head += [title.format(name) for title in others for name in (NESTED, RIVAL)]
     (ROOT / "results" / "regimes.md").write_text(table(head, rows()) + "\n")

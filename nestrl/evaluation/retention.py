@@ -4,8 +4,9 @@ Definitions follow Continual World (Wolczyk, Zajac, Pascanu, Kucinski, Milos, 20
 in which a task comes back. What a metric counts is a *skill*: a task with the segment at whose end it should be known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,20 +23,6 @@ of trials, too, and short segments have few rollouts. A reference stands still a
 
 TARGET_SUCCESS = 0.9
 """Success at which a task counts as mastered in `steps_to_all`, unless said otherwise."""
-
-DEFINITIONS: dict[str, str] = {
-    "average_performance": "Mean over skills of p_i(T): success on each task after the whole sequence.",
-    "forgetting": "Mean over skills of p_i(end of own segment) - p_i(T); negative where success grew afterwards.",
-    "backward_transfer": "Mean over skills learned before the last segment of p_i(T) - p_i(end of own segment) "
-    "(Lopez-Paz and Ranzato, 2017).",
-    "forward_transfer": "Mean over skills of (AUC_i - AUC_ref) / (1 - AUC_ref), AUC_i the mean success during the own "
-    "segment, AUC_ref that of training from scratch with the same steps.",
-    "forward_transfer_later": "Forward transfer over all skills but the first, which has nothing to transfer from.",
-    "worst_point": "Mean over skills learned before the last segment of the lowest p_i at any evaluation after the "
-    "own segment (min-ACC; De Lange, van de Ven and Tuytelaars, 2023): far below p_i(T) means a stability gap.",
-    "steps_to_all": "Environment steps until all tasks stood at .9 (or the run's own target) together, at one "
-    "evaluation.",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,23 +66,88 @@ class SuccessCurves:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What a metric is called in tables, and its definition in a sentence."""
+
+    title: str
+    definition: str
+
+
+@dataclass(frozen=True)
 class Metrics:
-    """The metrics of one life (see DEFINITIONS), overall and for each skill in the order in which they were learned.
+    """The metrics of one life, overall and for each skill in the order in which they were learned.
 
     None stands where a metric does not exist: transfer without reference curves, or over skills that are not there; and
     where all tasks never stood at the target together.
     """
 
-    average_performance: float
-    forgetting: float
-    backward_transfer: float | None
-    forward_transfer: float | None
-    forward_transfer_later: float | None
-    worst_point: float | None
+    average_performance: Annotated[
+        float,
+        Measure("average performance", "Mean over skills of p_i(T): success on each task after the whole sequence."),
+    ]
+    forgetting: Annotated[
+        float,
+        Measure(
+            "forgetting",
+            "Mean over skills of p_i(end of own segment) - p_i(T); negative where success grew afterwards.",
+        ),
+    ]
+    forward_transfer_later: Annotated[
+        float | None,
+        Measure(
+            "forward transfer, later tasks",
+            "Forward transfer over all skills but the first, which has nothing to transfer from.",
+        ),
+    ]
+    forward_transfer: Annotated[
+        float | None,
+        Measure(
+            "forward transfer",
+            "Mean over skills of (AUC_i - AUC_ref) / (1 - AUC_ref), AUC_i the mean success during the own segment, "
+            "AUC_ref that of training from scratch with the same steps.",
+        ),
+    ]
+    backward_transfer: Annotated[
+        float | None,
+        Measure(
+            "backward transfer",
+            "Mean over skills learned before the last segment of p_i(T) - p_i(end of own segment) (Lopez-Paz and "
+            "Ranzato, 2017).",
+        ),
+    ]
+    worst_point: Annotated[
+        float | None,
+        Measure(
+            "worst point",
+            "Mean over skills learned before the last segment of the lowest p_i at any evaluation after the own "
+            "segment (min-ACC; De Lange, van de Ven and Tuytelaars, 2023): far below p_i(T) means a stability gap.",
+        ),
+    ]
+    stability_gap: Annotated[
+        float | None,
+        Measure(
+            "stability gap",
+            "Mean over the skills of the worst point of p_i(end of own segment) minus the lowest p_i after it.",
+        ),
+    ]
+    steps_to_all: Annotated[
+        int | None,
+        Measure(
+            "steps to all",
+            "Environment steps until all tasks stood at .9 (or the run's own target) together, at one evaluation.",
+        ),
+    ]
     skills: tuple[str, ...]
     forgetting_by_skill: tuple[float, ...]
     forward_transfer_by_skill: tuple[float | None, ...]
-    steps_to_all: int | None
+
+
+MEASURES: dict[str, Measure] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Metrics, include_extras=True).items()
+    if get_origin(hint) is Annotated
+}
+"""Every overall metric, in the order of the tables."""
 
 
 def retention_matrix(curves: SuccessCurves) -> Floats:
@@ -131,13 +183,12 @@ def backward_transfer(curves: SuccessCurves) -> float | None:
 
 def worst_point(curves: SuccessCurves) -> float | None:
     """Return the mean over old skills of their lowest success since they were learned, or None without old skills."""
-    _require_complete(curves)
-    lowest = []
-    for segment in _skills(curves):
-        task, _, end = curves.segments[segment]
-        if segment < len(curves.segments) - 1:
-            lowest.append(curves.success[curves.steps >= end, task].min())
-    return float(np.mean(lowest)) if lowest else None
+    return _mean_or_none([lowest for _, lowest in _known_and_lowest(curves)])
+
+
+def stability_gap(curves: SuccessCurves) -> float | None:
+    """Return the mean over old skills of success at the end of the own segment minus the lowest since, in 0..1."""
+    return _mean_or_none([known - lowest for known, lowest in _known_and_lowest(curves)])
 
 
 def forward_transfer_by_skill(curves: SuccessCurves, references: ReferenceCurves) -> tuple[float | None, ...]:
@@ -181,14 +232,15 @@ def metrics(
     return Metrics(
         average_performance=average_performance(curves),
         forgetting=forgetting(curves),
-        backward_transfer=backward_transfer(curves),
-        forward_transfer=_mean_or_none(transfer),
         forward_transfer_later=_mean_or_none(transfer[1:]),
+        forward_transfer=_mean_or_none(transfer),
+        backward_transfer=backward_transfer(curves),
         worst_point=worst_point(curves),
+        stability_gap=stability_gap(curves),
+        steps_to_all=steps_to_all(curves, target),
         skills=tuple(curves.task_names[curves.segments[segment][0]] for segment in _skills(curves)),
         forgetting_by_skill=forgetting_by_skill(curves),
         forward_transfer_by_skill=transfer,
-        steps_to_all=steps_to_all(curves, target),
     )
 
 
@@ -208,6 +260,14 @@ def _known_and_final(curves: SuccessCurves) -> list[tuple[float, float]]:
     matrix = retention_matrix(curves)
     tasks = [(segment, curves.segments[segment][0]) for segment in _skills(curves)]
     return [(float(matrix[segment, task]), float(matrix[-1, task])) for segment, task in tasks]
+
+
+def _known_and_lowest(curves: SuccessCurves) -> list[tuple[float, float]]:
+    """Return p_i at the end of the own segment, and the lowest since, of each skill that is not the last."""
+    _require_complete(curves)
+    old = [segment for segment in _skills(curves) if segment < len(curves.segments) - 1]
+    since = [curves.success[curves.steps >= end, task] for task, _, end in (curves.segments[i] for i in old)]
+    return [(float(success[0]), float(success.min())) for success in since]
 
 
 def _transfer(curves: SuccessCurves, segment: int, references: ReferenceCurves) -> float | None:
@@ -241,7 +301,7 @@ def _mean_height(steps: ArrayLike, success: ArrayLike, start: int, end: int) -> 
     return float(np.trapezoid(np.interp(places, steps, success), places) / (end - start))
 
 
-def _mean_or_none(values: tuple[float | None, ...]) -> float | None:
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
     present = [value for value in values if value is not None]
     return float(np.mean(present)) if present and len(present) == len(values) else None
 

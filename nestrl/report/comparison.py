@@ -13,7 +13,6 @@ from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.retention import ReferenceCurves, SuccessCurves, covers, metrics
 from nestrl.evaluation.statistics import Interval, paired_difference, probability_of_improvement, stratified_interval
 from nestrl.methods import Card, find_method
-from nestrl.report.losses import stability_gap
 from nestrl.studies.ledger import Record
 from nestrl.studies.study import Study
 from nestrl.training.references import how_to_make
@@ -67,12 +66,11 @@ class MethodRuns:
 
     @cached_property
     def by_run(self) -> list[dict[str, Any]]:
-        """The metrics of each run and its stability gap, by name."""
-        rows: list[dict[str, Any]] = []
-        for record, curves in zip(self.records, self.curves, strict=True):
-            row = asdict(metrics(curves, _long_enough(self.references, curves), record.target_success))
-            rows.append(row | {"stability_gap": stability_gap(curves)})
-        return rows
+        """The metrics of each run, by name."""
+        return [
+            asdict(metrics(curves, _long_enough(self.references, curves), record.target_success))
+            for record, curves in zip(self.records, self.curves, strict=True)
+        ]
 
     def values(self, name: str) -> Values:
         """Return one metric of every run."""

@@ -19,7 +19,8 @@ from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import Comparison, MethodRuns
 from nestrl.report.losses import in_order_met, loss_by_age, matrix_by_position, mean_matrix
 from nestrl.report.pictures import BAND, LINE, draw_matrix, draw_strips
-from nestrl.report.study_tables import MEASURES, by_position
+from nestrl.report.study_tables import by_position
+from nestrl.report.tables import TITLES
 
 OTHERS = "#BBBBBB"
 WIDE, NARROW = 8.6, 4.2  # inches
@@ -61,7 +62,7 @@ def bars(comparison: Comparison) -> StudyFigure:
     for place, name in zip(axes, BARS, strict=True):
         intervals = [method.estimate(method.values(name)) for method in comparison.methods]
         _draw_intervals(place, intervals, comparison)
-        place.set_title(MEASURES[name], fontsize=9)
+        place.set_title(TITLES[name], fontsize=9)
         place.axvline(0, color="black", linewidth=0.6)
     caption = "Interquartile mean over runs, 95 % bootstrap interval; hatched: the baseline."
     return StudyFigure("bars", caption, figure, wide=True)

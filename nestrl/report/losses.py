@@ -58,20 +58,6 @@ def loss_by_age(curves: SuccessCurves) -> Floats:
     return np.array([np.mean(losses) if losses else np.nan for losses in lost])
 
 
-def stability_gap(curves: SuccessCurves) -> float | None:
-    """Return the mean over old skills of success at the end of the own segment minus the lowest success after it.
-
-    In 0..1 (De Lange, van de Ven and Tuytelaars, 2023, measure the lowest point itself); None without an old skill.
-    """
-    matrix = retention_matrix(curves)
-    ends = [end for _, _, end in curves.segments]
-    gaps = []
-    for segment, task, after in _skills_growing_old(curves):
-        if after == len(ends) and segment < len(ends) - 1:  # the same skills as in `worst_point`
-            gaps.append(matrix[segment, task] - curves.success[curves.steps >= ends[segment], task].min())
-    return float(np.mean(gaps)) if gaps else None
-
-
 def known_and_final(curves: SuccessCurves, task: int) -> tuple[float, float]:
     """Return success on a task at the end of its last segment and at the end of the life."""
     matrix = retention_matrix(curves)

@@ -7,15 +7,14 @@ from html import escape
 from itertools import chain
 from pathlib import Path
 
-from nestrl.evaluation.retention import DEFINITIONS
+from nestrl.evaluation.retention import MEASURES
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import Comparison
 from nestrl.report.figures import StudyFigure
-from nestrl.report.study_tables import MEASURES, Cell, StudyTable, shown
+from nestrl.report.study_tables import Cell, StudyTable, shown
 
 HERE = Path(__file__).parent
 MORE_DEFINITIONS = {
-    "stability_gap": "Mean over old skills of p_i(end of own segment) minus the lowest p_i at any evaluation after it.",
     "performance minus ...": "Interquartile mean of the difference in average performance over pairs of runs of the "
     "same order and seed; a paired bootstrap interval without 0 tells the methods apart.",
     "P(better than ...)": "Probability that a run of this method has a higher average performance than one of the "
@@ -177,7 +176,7 @@ def _cards(sections: Sequence[Section]) -> str:
 
 
 def _definitions() -> str:
-    meanings = {MEASURES.get(name, name): meaning for name, meaning in (DEFINITIONS | MORE_DEFINITIONS).items()}
+    meanings = {measure.title: measure.definition for measure in MEASURES.values()} | MORE_DEFINITIONS
     lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>" for name, meaning in meanings.items())
     return f'<section id="definitions">\n<h2>Definitions</h2>\n<dl>{lines}</dl></section>'
 

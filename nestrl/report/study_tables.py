@@ -11,20 +11,10 @@ from nestrl.evaluation.retention import Floats, SuccessCurves
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import FEWEST_SEEDS, Comparison, MethodRuns, estimate, improvement, paired
 from nestrl.report.losses import known_and_final, loss_at_boundaries, loss_by_age
-from nestrl.report.tables import table
+from nestrl.report.tables import TITLES, table
 
-MEASURES = {
-    "average_performance": "average performance",
-    "forgetting": "forgetting",
-    "forward_transfer_later": "forward transfer, later tasks",
-    "forward_transfer": "forward transfer, all tasks",
-    "backward_transfer": "backward transfer",
-    "worst_point": "worst point",
-    "stability_gap": "stability gap",
-}
-"""What is measured of every run: the metric's name, and what tables call it."""
 HEADLINES = ("average_performance", "forgetting", "forward_transfer_later", "worst_point")
-"""Those of them that the main table shows."""
+"""The metrics that the main table shows."""
 
 STEPS_TO_ALL = "steps to all (thousands)"
 
@@ -92,7 +82,7 @@ def main_table(comparison: Comparison) -> StudyTable:
     """Return a row for each method: the first metrics, how it stands to the baseline, its memory, what to beware of."""
     against = comparison.baseline.label
     head = (
-        *("method", "runs", *(MEASURES[name] for name in HEADLINES)),
+        *("method", "runs", *(TITLES[name] for name in HEADLINES)),
         *([STEPS_TO_ALL] if comparison.adaptive else []),
         *(f"performance minus {against}", f"P(better than {against})", "memory", "beware"),
     )
@@ -111,10 +101,8 @@ def main_table(comparison: Comparison) -> StudyTable:
 
 def measure_table(comparison: Comparison) -> StudyTable:
     """Return a row for each method, a column for every metric."""
-    rows = [
-        (method.label, *(method.estimate(method.values(name)) for name in MEASURES)) for method in comparison.methods
-    ]
-    return StudyTable("measures", f"Every metric: {comparison.title}", ("method", *MEASURES.values()), tuple(rows))
+    rows = [(method.label, *(method.estimate(method.values(name)) for name in TITLES)) for method in comparison.methods]
+    return StudyTable("measures", f"Every metric: {comparison.title}", ("method", *TITLES.values()), tuple(rows))
 
 
 def task_table(comparison: Comparison) -> StudyTable:

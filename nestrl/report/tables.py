@@ -5,22 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from nestrl.errors import BadConfig
-from nestrl.evaluation.retention import DEFINITIONS, Metrics
+from nestrl.evaluation.retention import MEASURES, Metrics
 from nestrl.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
 from nestrl.methods import METHODS, find_method
 from nestrl.nested.levels import LEVELS
 from nestrl.report.comparison import refuse_mixed_segments
 from nestrl.training.result import Run
 
-STEPS_TO_ALL = "steps to all"
-TITLES = {
-    "average_performance": "average performance",
-    "forgetting": "forgetting",
-    "backward_transfer": "backward transfer",
-    "forward_transfer": "forward transfer",
-    "forward_transfer_later": "forward transfer, later tasks",
-    "worst_point": "worst point",
-}
+TO_ALL = MEASURES["steps_to_all"]
+TITLES = {name: measure.title for name, measure in MEASURES.items() if measure is not TO_ALL}
+"""Of every metric that is a share of success, or a difference of such: within -1..1."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: bool = True) -> str:
@@ -68,10 +62,10 @@ def retention_table(run: Run) -> str:
 
 def metrics_table(metrics: Metrics) -> str:
     """Return the metrics of one run, each with its definition."""
-    rows = [[title, _number(getattr(metrics, name)), DEFINITIONS[name]] for name, title in TITLES.items()]
+    rows = [[title, _number(getattr(metrics, name)), MEASURES[name].definition] for name, title in TITLES.items()]
     width = max(len(title) for title in TITLES.values())
     if metrics.steps_to_all is not None:
-        rows.append([STEPS_TO_ALL, f"{metrics.steps_to_all:,}", DEFINITIONS["steps_to_all"]])
+        rows.append([TO_ALL.title, f"{metrics.steps_to_all:,}", TO_ALL.definition])
     return "\n".join(f"{title:<{width}}  {value:>6}  {definition}" for title, value, definition in rows)
 
 
@@ -95,7 +89,7 @@ def comparison_table(runs: Sequence[Run]) -> str:
         cells = [_estimate([getattr(value, name) for value in values]) for name in TITLES]
         cells += [_estimate([value.steps_to_all for value in values], "{:,.0f}")] if adaptive else []
         rows.append([f"{sequence} {method}", str(len(members)), *cells])
-    return table(["sequence, method", "runs", *TITLES.values(), *([STEPS_TO_ALL] if adaptive else [])], rows)
+    return table(["sequence, method", "runs", *TITLES.values(), *([TO_ALL.title] if adaptive else [])], rows)
 
 
 def grouped(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:

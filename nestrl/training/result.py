@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nestrl.evaluation.retention import DEFINITIONS, Floats, Metrics, SuccessCurves, metrics, retention_matrix
+from nestrl.evaluation.retention import MEASURES, Floats, Metrics, SuccessCurves, metrics, retention_matrix
 from nestrl.evaluation.rollouts import Episodes
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.training.config import RunConfig
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def metrics(self) -> Metrics:
-        """The metrics as DEFINITIONS says. Raises BadConfig if the run is not finished.
+        """The metrics as MEASURES defines them. Raises BadConfig if the run is not finished.
 
         Forward transfer is None where reference curves are missing; `nestrl reference` makes them.
         """
@@ -85,7 +85,7 @@ def summary(
     spent = sum(seconds.values())
     return {
         "metrics": asdict(metrics(curves, references, config.target_success)),
-        "definitions": DEFINITIONS,
+        "definitions": {name: measure.definition for name, measure in MEASURES.items()},
         "segments": config.segments,
         "target_success": config.target_success,
         "missing_references": how_to_make(missing, folder) if missing else None,

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import (
-    DEFINITIONS,
+    MEASURES,
     Metrics,
     SuccessCurves,
     average_performance,
@@ -179,7 +179,7 @@ def test_bad_curves_are_refused(change, message):
 
 def test_every_overall_metric_has_its_definition():
     fields = [name for name in Metrics.__dataclass_fields__ if not (name == "skills" or name.endswith("_by_skill"))]
-    assert sorted(DEFINITIONS) == sorted(fields)
+    assert sorted(MEASURES) == sorted(fields)
 
 
 @st.composite

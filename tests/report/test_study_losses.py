@@ -3,14 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestrl.evaluation.retention import SuccessCurves, average_performance, forgetting, worst_point
+from nestrl.evaluation.retention import SuccessCurves, average_performance, forgetting, stability_gap, worst_point
 from nestrl.report.losses import (
     in_order_met,
     known_and_final,
     loss_at_boundaries,
     loss_by_age,
     matrix_by_position,
-    stability_gap,
 )
 
 
