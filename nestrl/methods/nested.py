@@ -41,6 +41,10 @@ from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import put_values, values_of
 
+ROOM = 2.0
+"""Where the slow policy itself is far from a teacher, as after a race, the fast one may be this many times as far. It
+starts there: a limit that is passed from the first step on drives a task's weight up until little else is learned."""
+
 
 @dataclass(frozen=True)
 class NestedOptions:
@@ -108,7 +112,7 @@ class Nested(Taught):
         controller = find_controller(options.meta_controller) if self._has("meta_controller") else ConstantController()
         n_parameters = sum(parameter.numel() for parameter in self._parameters)
         rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
-        self._consultation = Consultation(controller, options.drift_limit, rate, n_parameters)
+        self._consultation = Consultation(controller, rate, n_parameters)
         self._slow = SlowPolicy(options.drift_limit)
         self._rounds, self._rival, self._peak = Rounds(), Rival(learner), Peak(self._parameters)
         self._code = TaskCode({})
@@ -120,6 +124,7 @@ class Nested(Taught):
         """Hold the policy to the teachers of all other tasks, and start the task's code."""
         super().begin(segment_index, task_index)
         self._current = task_index
+        self._set_limits()
         new = task_index not in self._met
         trial = self._try_skills(task_index) if new else None
         self._code = TaskCode(self._learner.code_of(task_index))
@@ -127,7 +132,7 @@ class Nested(Taught):
         self._code.start_from([self._learner.code_of(task) for task in self._sources])
         self._consultation.start_segment(len(self._old_tasks))
         self._rounds.start_segment(self._learner.tally)
-        kept = set(self._old_tasks) <= set(self._slow.tasks)  # what a race leaves aside must not be lost
+        kept = set(self._old_tasks) <= set(self._slow.drifts)  # what a race leaves aside must not be lost
         doubted = self._has("rival") and new and bool(self._old_tasks) and kept
         self._rival.start_segment(doubted=doubted, trial=trial)
         self._peak.start_segment(self._learner.tally)
@@ -172,14 +177,14 @@ class Nested(Taught):
 
     def policy_for(self, task_index: int) -> Policy:
         """Return the slow policy for the tasks that it has taken in, the fast one for the present and all others."""
-        if self._slow.policy is None or task_index == self._current or task_index not in self._slow.tasks:
+        if self._slow.policy is None or task_index == self._current or task_index not in self._slow.drifts:
             return self._learner.policy
         return self._slow.policy
 
     def measurements(self) -> dict[str, float]:
         """Return drift and weights, orders, updates of each level, commits, and the inner and the outer objective."""
         measured = super().measurements()
-        excess = max(0.0, measured["drift"] / self._options.drift_limit - 1) if self._old_tasks else 0.0
+        excess = max(0.0, self._drift_over_limit() - 1)
         success = self._consultation.context.success
         return (
             measured
@@ -221,6 +226,18 @@ class Nested(Taught):
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
         self._current, self._met, self._sources = state["current"], list(state["met"]), list(state["sources"])
 
+    def _set_limits(self) -> None:
+        """Hold each old task to the drift limit, or to more where the slow policy could not meet half of that."""
+        for task in self._old_tasks:
+            self._dual_weights.allow(task, max(self._options.drift_limit, ROOM * self._slow.drifts.get(task, 0.0)))
+
+    def _drift_over_limit(self) -> float:
+        """Return the mean drift of the old tasks at the last step, in units of the mean limit; 0 without any."""
+        if not self._old_tasks:
+            return 0.0
+        limits = self._dual_weights.limits(torch.tensor(self._old_tasks, dtype=torch.long))
+        return float(self._drift.total.mean()) / float(limits.mean())
+
     def _try_skills(self, task_index: int) -> Trial | None:
         """Return what came of trying the earlier skills out in a new task, where its code may start from one."""
         tries = self._has("task_code") and self._options.code_start == "skilled" and self._met
@@ -254,8 +271,7 @@ class Nested(Taught):
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""
-        drift = float(self._drift.total.mean())
-        orders = self._consultation.ask(self._learner.progress, self._rounds, drift)
+        orders = self._consultation.ask(self._learner.progress, self._rounds, self._drift_over_limit())
         self._clock.count("meta_controller")
         self._code.widen(orders.noise)
 

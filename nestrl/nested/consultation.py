@@ -24,12 +24,12 @@ class Consultation:
     learning_rate: of the meta-gradient inside the life; at 0 the controller stays as it is.
     """
 
-    def __init__(self, controller: MetaController, drift_limit: float, learning_rate: float, n_parameters: int) -> None:
+    def __init__(self, controller: MetaController, learning_rate: float, n_parameters: int) -> None:
         if learning_rate and not isinstance(controller, LearnedController):
             raise BadConfig(
                 'Constants cannot learn inside a life; give meta_controller "learned" or a .safetensors file.'
             )
-        self._controller, self._drift_limit, self._learning_rate = controller, drift_limit, learning_rate
+        self._controller, self._learning_rate = controller, learning_rate
         self.meta_gradient = MetaGradient(LEARNED_INSIDE, n_parameters) if learning_rate else None
         self.orders, self.context = Orders(), Context()
         self.paused = False
@@ -48,11 +48,11 @@ class Consultation:
         self._agreement = MEMORY_OF_AGREEMENT * self._agreement + (1 - MEMORY_OF_AGREEMENT) * cosine
 
     def ask(self, progress: float, rounds: Rounds, drift: float) -> Orders:
-        """Return the orders for this moment: progress in 0..1, the segment's episodes so far, mean drift in nats."""
+        """Return the orders for this moment: progress in 0..1, the segment's episodes so far, drift over its limit."""
         if self.meta_gradient is not None:
             self._learn(self.meta_gradient.take())
         success, earlier = _or_zero(rounds.last.success), _or_zero(rounds.before.success)
-        over_limit = math.log10(max(drift, 1e-9) / self._drift_limit) if self._known else 0.0
+        over_limit = math.log10(max(drift, 1e-9)) if self._known else 0.0
         self.context = Context(
             progress,
             success,

@@ -7,14 +7,15 @@ from torch import Tensor
 
 
 class DualWeights:
-    """Multiplicative dual ascent on `drift_i <= drift_limit` for every task i.
+    """Multiplicative dual ascent on `drift_i <= eps_i` for every task i.
 
-    maximise over lambda:  sum_i lambda_i (M_i - eps)
-    by  lambda_i <- clip(lambda_i exp(rate * clip((M_i - eps) / eps, -1, 1)), minimum, maximum)
+    maximise over lambda:  sum_i lambda_i (M_i - eps_i)
+    by  lambda_i <- clip(lambda_i exp(rate * clip((M_i - eps_i) / eps_i, -1, 1)), minimum, maximum)
 
     The relative excess is clipped, so that one bad batch changes a weight by no more than a factor exp(rate).
 
-    drift_limit: eps, in nats. rate: a step of the ascent, relative. start: the weight of a task not seen before.
+    drift_limit: eps_i of every task, until `allow` says otherwise, in nats. rate: a step of the ascent, relative.
+    start: the weight of a task not seen before.
     """
 
     def __init__(
@@ -26,7 +27,8 @@ class DualWeights:
         maximum: float = 20.0,
         start: float = 1.0,
     ) -> None:
-        self._drift_limit, self._rate, self._minimum, self._maximum = drift_limit, rate, minimum, maximum
+        self._rate, self._minimum, self._maximum = rate, minimum, maximum
+        self._limits = torch.full((n_tasks,), drift_limit, dtype=torch.float32)
         self._weights = torch.full((n_tasks,), start, dtype=torch.float32)
         self._steps = 0
         self._active_steps = 0
@@ -40,12 +42,21 @@ class DualWeights:
         """Return the weights (k,) of the tasks with these indices (k,)."""
         return self._weights[tasks]
 
+    def limits(self, tasks: Tensor) -> Tensor:
+        """Return the limits (k,) of the tasks with these indices (k,), in nats."""
+        return self._limits[tasks]
+
+    def allow(self, task: int, limit: float) -> None:
+        """Let a task drift up to this limit from now on, in nats."""
+        self._limits[task] = limit
+
     def update(self, tasks: Tensor, drifts: Tensor) -> None:
         """Take one step of ascent with the measured drifts (k,), in nats, of the tasks with these indices (k,)."""
-        excess = drifts.detach().to(self._weights) - self._drift_limit
+        limits = self._limits[tasks]
+        excess = drifts.detach().to(limits) - limits
         self._steps += 1
         self._active_steps += int(((excess > 0) & (self._weights[tasks] > self._minimum)).any())
-        growth = torch.exp(self._rate * torch.clamp(excess / self._drift_limit, -1, 1))
+        growth = torch.exp(self._rate * torch.clamp(excess / limits, -1, 1))
         self._weights[tasks] = torch.clamp(self._weights[tasks] * growth, self._minimum, self._maximum)
 
     @property
@@ -58,9 +69,14 @@ class DualWeights:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that `load_state_dict` needs to go on exactly: tensors and numbers."""
-        return {"weights": self._weights.clone(), "steps": self._steps, "active_steps": self._active_steps}
+        return {
+            "weights": self._weights.clone(),
+            "limits": self._limits.clone(),
+            "steps": self._steps,
+            "active_steps": self._active_steps,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._weights = state["weights"].clone()
+        self._weights, self._limits = state["weights"].clone(), state["limits"].clone()
         self._steps, self._active_steps = state["steps"], state["active_steps"]

@@ -31,8 +31,8 @@ class SlowPolicy:
     def __init__(self, drift_limit: float) -> None:
         self._drift_limit = drift_limit
         self.policy: OwnPolicy | None = None
-        self.tasks: tuple[int, ...] = ()
-        """Tasks whose skill it has."""
+        self.drifts: dict[int, float] = {}
+        """Of each task whose skill it has: how far it is from the task's teacher, in nats."""
         self.commits = 0
 
     @property
@@ -56,8 +56,9 @@ class SlowPolicy:
         for attempt in (options, PATIENT):
             if len(memory.tasks) > 1:
                 distill(candidate, memory, attempt, generator)
-            if bool((_drifts(candidate, _judged(memory, generator)) <= limits).all()):
-                self.policy, self.tasks = candidate, memory.tasks
+            drifts = _drifts(candidate, _judged(memory, generator))
+            if bool((drifts <= limits).all()):
+                self.policy, self.drifts = candidate, dict(zip(memory.tasks, drifts.tolist(), strict=True))
                 self.commits += 1
                 return True
         return False
@@ -67,16 +68,16 @@ class SlowPolicy:
         present = _drifts(fast, batch)
         if self.policy is None:
             return present
-        taken_in = torch.tensor([task in self.tasks for task in batch.tasks], device=present.device)
+        taken_in = torch.tensor([task in self.drifts for task in batch.tasks.tolist()], device=present.device)
         return torch.where(taken_in, _drifts(self.policy, batch), present)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return its values, its tasks and the number of commits."""
-        return {"values": self.values, "tasks": list(self.tasks), "commits": self.commits}
+        """Return its values, its tasks with their drifts, and the number of commits."""
+        return {"values": self.values, "drifts": dict(self.drifts), "commits": self.commits}
 
     def load_state_dict(self, state: dict[str, Any], copy: OwnPolicy) -> None:
         """Go on from a `state_dict`, in a network that is its own from now on."""
-        self.tasks, self.commits, self.policy = tuple(state["tasks"]), state["commits"], None
+        self.drifts, self.commits, self.policy = dict(state["drifts"]), state["commits"], None
         if state["values"] is not None:
             put_values(state["values"], copy.parameters)
             self.policy = copy

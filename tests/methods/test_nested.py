@@ -85,6 +85,17 @@ def test_old_tasks_are_answered_by_the_slow_policy_the_present_one_by_the_fast()
     assert not same(before, learner.parameters())
 
 
+def test_a_skill_that_the_slow_policy_hardly_keeps_is_given_room():
+    learner = FakeLearner()
+    method = nested(drift_limit=0.03)(learner)
+    live(method, learner, [0, 1], 20)
+    state = method.state_dict()
+    state["slow"]["drifts"] = {0: 0.05, 1: 0.002}
+    method.load_state_dict(state)
+    method.begin(2, 2)
+    assert method.state_dict()["dual_weights"]["limits"][:2].tolist() == pytest.approx([0.1, 0.03])
+
+
 class Standing(FakeLearner):
     """What it has learned stands in its way: it learns nothing more, unless it is renewed."""
 

@@ -26,6 +26,14 @@ def test_one_step_by_hand():
     torch.testing.assert_close(dual_weights.of(torch.arange(3)), expected)
 
 
+def test_a_task_may_have_a_limit_of_its_own():
+    dual_weights = DualWeights(2, drift_limit=0.1, rate=0.05)
+    dual_weights.allow(1, 0.3)
+    assert dual_weights.limits(ALL).tolist() == pytest.approx([0.1, 0.3])
+    dual_weights.update(ALL, torch.tensor([0.15, 0.15]))
+    torch.testing.assert_close(dual_weights.of(ALL), torch.exp(0.05 * torch.tensor([0.5, -0.5])))
+
+
 def test_weights_stay_in_bounds_and_one_wild_batch_moves_them_little():
     dual_weights = DualWeights(2)
     dual_weights.update(ALL, torch.tensor([1e6, 0.0]))
@@ -52,6 +60,7 @@ def test_active_share_counts_steps_over_the_limit():
 
 def test_goes_on_exactly_from_its_state():
     first, second = DualWeights(2), DualWeights(2)
+    first.allow(0, 0.035)
     first.update(ALL, torch.tensor([1.0, 0.0]))
     second.load_state_dict(first.state_dict())
     for dual_weights in (first, second):

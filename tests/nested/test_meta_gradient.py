@@ -62,7 +62,7 @@ def rounds_of(*tallies):
 
 def test_inside_a_life_an_order_goes_where_the_outer_objective_falls():
     """Every step goes the way of the next gradient: longer ones would be better, so the log step must rise."""
-    consultation = Consultation(find_controller("learned"), 0.03, learning_rate=0.5, n_parameters=2)
+    consultation = Consultation(find_controller("learned"), learning_rate=0.5, n_parameters=2)
     consultation.start_segment(known=0)
     for _ in range(5):
         consultation.meta_gradient.read(torch.tensor([1.0, 0.0]), None, 0.0)
@@ -75,7 +75,7 @@ def test_inside_a_life_an_order_goes_where_the_outer_objective_falls():
 
 
 def test_a_gradient_that_is_not_finite_pauses_learning_until_the_next_segment():
-    consultation = Consultation(find_controller("learned"), 0.03, learning_rate=0.5, n_parameters=2)
+    consultation = Consultation(find_controller("learned"), learning_rate=0.5, n_parameters=2)
     consultation.start_segment(known=0)
     consultation.meta_gradient.follow({"step": torch.ones(2)})
     consultation.meta_gradient.read(torch.tensor([math.nan, 0.0]), None, 0.0)
@@ -86,12 +86,12 @@ def test_a_gradient_that_is_not_finite_pauses_learning_until_the_next_segment():
 
 
 def test_context_from_measurements():
-    consultation = Consultation(find_controller("constant"), 0.03, learning_rate=0.0, n_parameters=2)
+    consultation = Consultation(find_controller("constant"), learning_rate=0.0, n_parameters=2)
     consultation.start_segment(known=3)
     consultation.note_agreement(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0]))
     rounds = rounds_of(Tally(2), Tally(2, episodes=2, successes=0), Tally(2, episodes=6, successes=3))
     consultation.ask(0.3, rounds, 3.0)
     assert consultation.context == pytest.approx(Context(0.3, 0.75, 3 * 0.75, 1.0, 0.5, 0.1))
     rounds.read(Tally(2, episodes=7, successes=4))
-    consultation.ask(0.4, rounds, 0.03)
+    consultation.ask(0.4, rounds, 1.0)
     assert consultation.context == pytest.approx(Context(0.4, 4 / 5, 3 * 4 / 5, 0.0, 0.5, 0.1))
