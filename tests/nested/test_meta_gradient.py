@@ -90,7 +90,7 @@ def test_context_from_measurements():
     consultation.start_segment(known=3)
     consultation.note_agreement(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0]))
     rounds = rounds_of(Tally(2), Tally(2, episodes=2, successes=0), Tally(2, episodes=6, successes=3))
-    consultation.ask(0.3, rounds, 3.0)
+    consultation.ask(0.3, rounds, 100.0)
     assert consultation.context == pytest.approx(Context(0.3, 0.75, 3 * 0.75, 1.0, 0.5, 0.1))
     rounds.read(Tally(2, episodes=7, successes=4))
     consultation.ask(0.4, rounds, 1.0)
