@@ -193,6 +193,7 @@ class Nested(Taught):
             | {f"updates.{level}": float(count) for level, count in self._clock.updates.items()}
             | self._weights_measured()
             | {
+                "drift_limit": self._mean_limit,
                 "source": float(self._sources[-1]) if self._sources else -1.0,
                 "commits": float(self._slow.commits),
                 "inner": success,
@@ -231,12 +232,16 @@ class Nested(Taught):
         for task in self._old_tasks:
             self._dual_weights.allow(task, max(self._options.drift_limit, ROOM * self._slow.drifts.get(task, 0.0)))
 
+    @property
+    def _mean_limit(self) -> float:
+        """The mean limit of the old tasks' drift, in nats; that of any task where there are none."""
+        if not self._old_tasks:
+            return self._options.drift_limit
+        return float(self._dual_weights.limits(torch.tensor(self._old_tasks, dtype=torch.long)).mean())
+
     def _drift_over_limit(self) -> float:
         """Return the mean drift of the old tasks at the last step, in units of the mean limit; 0 without any."""
-        if not self._old_tasks:
-            return 0.0
-        limits = self._dual_weights.limits(torch.tensor(self._old_tasks, dtype=torch.long))
-        return float(self._drift.total.mean()) / float(limits.mean())
+        return float(self._drift.total.mean()) / self._mean_limit if self._old_tasks else 0.0
 
     def _try_skills(self, task_index: int) -> Trial | None:
         """Return what came of trying the earlier skills out in a new task, where its code may start from one."""

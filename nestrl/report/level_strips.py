@@ -49,7 +49,8 @@ def levels_figure(run: Run) -> Figure | None:
     """Return a strip for each measurement of a level over the steps of the run; None where no orders were given.
 
     Vertical lines are the boundaries between segments. Of counts (restarts, commits) a triangle shows each rise; the
-    inner and the outer objective share a strip. An order is orange where it sat at its bound; its default is dotted.
+    inner and the outer objective share a strip. An order is orange where it sat at its bound; its default is dotted, as
+    is the mean limit of the drift. An order that never left its default is not shown.
     The share of active constraints is that since the line of the log before. What happens at the end of the last
     segment stands in no line of the log, and so is not shown.
     """
@@ -57,7 +58,8 @@ def levels_figure(run: Run) -> Figure | None:
     shown = strips(lines[-1]["method"]) if lines else ()
     if not shown:
         return None
-    rows = [strip for strip in shown if strip.name != "outer"]  # drawn with the inner one
+    still = [strip.label for strip in shown if _stands_still(strip, lines)]
+    rows = [strip for strip in shown if strip.name != "outer" and strip.label not in still]  # outer: with the inner one
     turned = _are_crowded(run.curves)
     above = ABOVE + (TURNED if turned else 0)
     height = above + STRIP * len(rows) + BELOW
@@ -71,12 +73,19 @@ def levels_figure(run: Run) -> Figure | None:
     _name_levels(rows, axes)
     axes[-1].set_xlabel("environment steps (lines: boundaries between segments)", fontsize=8)
     figure.suptitle(
-        f"{run.config.sequence.name}, {run.config.method}, seed {run.config.seed}",
+        f"{run.config.sequence.name}, {run.config.method}, seed {run.config.seed}"
+        + (f" (at their defaults: {', '.join(still)})" if still else ""),
         fontsize=10,
         y=1 - 0.1 / height,
         va="top",
     )
     return figure
+
+
+def _stands_still(strip: Strip, lines: Lines) -> bool:
+    """Return whether this is an order that never left its default."""
+    name = strip.name.removeprefix(ORDER)
+    return strip.name.startswith(ORDER) and name in DEFAULTS and set(_series(lines, strip.name)) == {DEFAULTS[name]}
 
 
 def _draw_strip(place: Any, strip: Strip, lines: Lines) -> None:
@@ -95,7 +104,9 @@ def _draw_strip(place: Any, strip: Strip, lines: Lines) -> None:
         _draw_objectives(place, steps, values, _series(lines, "outer"))
     else:
         place.plot(steps, values, color=LINE, linewidth=1.3)
-        if strip.name.startswith(ORDER):
+        if strip.name == "drift":
+            place.plot(steps, _series(lines, "drift_limit"), color=EDGE, linewidth=0.8, linestyle=":")
+        elif strip.name.startswith(ORDER):
             _draw_order(place, strip, lines, steps, values)
         elif strip.name == "weight" and np.nanmax(values, initial=0) > 0:
             place.set_yscale("log", nonpositive="mask")

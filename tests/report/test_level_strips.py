@@ -23,8 +23,10 @@ def measured(steps: int) -> dict[str, float | None]:
     second = steps > 10
     return {
         "drift": 0.01 * second,
+        "drift_limit": 0.03,
         "order.share": None if steps == 4 else 1 + 9 * second,
-        "order.noise": 0.0,
+        "order.step": 1.0,
+        "order.noise": -0.01 * second,
         "saturated.share": float(second),
         "updates.dual_weights": 10.0 * max(0, steps - 10),
         "active_share": 0.5 if second else 0.0,
@@ -58,6 +60,15 @@ def test_one_strip_for_each_measurement_on_one_time_axis(figure: Figure) -> None
         *("drift", "share", "noise", "weight", "active share", "commits", "inner and outer"),
     ]
     assert {axes.get_xlim() for axes in figure.axes} == {(0, 20)}
+
+
+def test_an_order_that_never_left_its_default_is_named_and_not_shown(figure: Figure) -> None:
+    assert "(at their defaults: step)" in next(t.get_text() for t in figure.findobj(Text) if "nested" in t.get_text())
+
+
+def test_the_drift_stands_beside_its_limit(figure: Figure) -> None:
+    drift, limit = strip(figure, "drift").lines[:2]
+    assert (drift.get_ydata()[-1], limit.get_ydata()[-1]) == (0.01, 0.03)
 
 
 def test_boundaries_stand_in_every_strip(figure: Figure) -> None:
