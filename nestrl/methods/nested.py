@@ -63,7 +63,8 @@ class NestedOptions:
     """Where a new task's code starts: "skilled" (as that of the earlier skill which succeeds most often in 8 training
     episodes; fresh where hardly one does), "fresh", "blend" (mean of the known ones) or "latest"."""
     drift_limit: float = 0.03
-    """How far the policy may drift from each teacher: mean KL divergence in nats."""
+    """How far the policy may drift from each teacher: mean KL divergence in nats. Twice as far as the slow policy has,
+    where that is more."""
     weight: float = 1.0
     """Weight of each task's drift where there are no dual weights."""
     samples: int = 512
