@@ -1,6 +1,6 @@
-"""Every study that puts the nested agent beside cloning, in one table, a row each.
+"""Every study that puts the nested agent beside cloning, in one table, a row each; and what it costs to be told less.
 
-python scripts/regimes.py            # reads results/*/finished.jsonl, writes results/regimes.md
+python scripts/regimes.py     # reads results/*/finished.jsonl, writes results/regimes.md and results/no-identity.md
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,12 @@ STUDIES = {
     "gymnasium": "four of gymnasium's tasks",
 }
 """Of those that have run: their folders in results/, and what they are."""
+TOLD = {
+    "labelled": "task and boundary in training, task in testing",
+    "tried": "nothing; in testing three episodes with each known task",
+    "observed": "nothing; in testing the observation",
+}
+"""How the runs of no-identity know which task it is: all is told first."""
 HEADS = {"per_task": ", a head a task"}
 METRICS = ("average_performance", "forgetting", "forward_transfer_later")
 
@@ -50,8 +56,22 @@ def row(what: str, comparison: Comparison) -> Iterator[list[str]]:
     yield [what, str(len(paired(rival, nested))), *values[:2], shown(difference), *values[2:]]
 
 
+def told_less() -> Iterator[list[str]]:
+    """Yield the row of the runs that are told all, and one for each way of being told less."""
+    folder = ROOT / "results" / "no-identity"
+    of_regime = {comparison.regime: comparison.methods[0] for comparison in comparisons(open_study(folder), NESTED)}
+    for regime, what in TOLD.items():
+        method = of_regime[regime]
+        performance, *others = (shown(method.estimate(method.values(metric))) for metric in METRICS)
+        difference, _ = improvement(of_regime["labelled"], method)
+        yield [what, str(len(method.records)), performance, shown(difference), *others]
+
+
 def main() -> None:
-    """Write the table."""
+    """Write both tables."""
+    of_each, *others = (TITLES[metric] for metric in METRICS)
+    head = ["what tells the task", "runs", of_each, "paired difference", *others]
+    (ROOT / "results" / "no-identity.md").write_text(table(head, told_less()) + "\n")
     performance, *others = (f"{TITLES[metric]}: {{}}" for metric in METRICS)
     head = ["regime", "pairs", *(performance.format(name) for name in (NESTED, RIVAL)), "paired difference"]
     head += [title.format(name) for title in others for name in (NESTED, RIVAL)]
