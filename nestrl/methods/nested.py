@@ -238,7 +238,7 @@ class Nested(Taught):
         """The mean limit of the old tasks' drift, in nats; that of any task where there are none."""
         if not self._old_tasks:
             return self._options.drift_limit
-        return float(self._dual_weights.limits(torch.tensor(self._old_tasks, dtype=torch.long)).mean())
+        return float(self._dual_weights.limits(self._old_indices).mean())
 
     def _drift_over_limit(self) -> float:
         """Return the mean drift of the old tasks at the last step, in units of the mean limit; 0 without any."""

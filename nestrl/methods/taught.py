@@ -87,7 +87,12 @@ class Taught(ABC):
 
     def _weights(self) -> Tensor:
         """Return the weights (k,) of the old tasks."""
-        return self._dual_weights.of(torch.tensor(self._old_tasks, dtype=torch.long))
+        return self._dual_weights.of(self._old_indices)
+
+    @property
+    def _old_indices(self) -> Tensor:
+        """The indices (k,) of the old tasks, as the dual weights take them."""
+        return torch.tensor(self._old_tasks, dtype=torch.long)
 
     def _retention_gradient(self) -> list[Tensor | None]:
         """Return the clipped gradient of the weighted drift, one tensor a parameter; None for an unused one."""

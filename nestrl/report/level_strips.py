@@ -58,8 +58,8 @@ def levels_figure(run: Run) -> Figure | None:
     shown = strips(lines[-1]["method"]) if lines else ()
     if not shown:
         return None
-    still = [strip.label for strip in shown if _stands_still(strip, lines)]
-    rows = [strip for strip in shown if strip.name != "outer" and strip.label not in still]  # outer: with the inner one
+    still = [strip for strip in shown if _stands_still(strip, lines)]
+    rows = [strip for strip in shown if strip.name != "outer" and strip not in still]  # outer: with the inner one
     turned = _are_crowded(run.curves)
     above = ABOVE + (TURNED if turned else 0)
     height = above + STRIP * len(rows) + BELOW
@@ -74,7 +74,7 @@ def levels_figure(run: Run) -> Figure | None:
     axes[-1].set_xlabel("environment steps (lines: boundaries between segments)", fontsize=8)
     figure.suptitle(
         f"{run.config.sequence.name}, {run.config.method}, seed {run.config.seed}"
-        + (f" (at their defaults: {', '.join(still)})" if still else ""),
+        + (f" (at their defaults: {', '.join(strip.label for strip in still)})" if still else ""),
         fontsize=10,
         y=1 - 0.1 / height,
         va="top",
