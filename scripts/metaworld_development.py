@@ -3,7 +3,10 @@
 from nestrl import Segment, TaskSequence, register_sequence
 from nestrl.tasks.continual_world import LEARNER, meta_world_task
 
-TASKS = ("coffee-push", "pick-place", "plate-slide", "reach-wall", "door-open", "drawer-close", "button-press-topdown")
+TASKS = (
+    *("coffee-push", "pick-place", "plate-slide", "reach-wall", "door-open", "drawer-close", "button-press-topdown"),
+    *("sweep", "stick-push", "bin-picking"),
+)
 STEPS = 300_000
 
 for name in TASKS:

@@ -6,7 +6,7 @@ python scripts/regimes.py     # reads results/*/finished.jsonl, writes results/r
 from collections.abc import Iterator
 from pathlib import Path
 
-from nestrl.report.comparison import Comparison, comparisons, improvement, paired
+from nestrl.report.comparison import Comparison, comparisons, difference, paired
 from nestrl.report.study_tables import shown
 from nestrl.report.tables import TITLES, table
 from nestrl.studies.study import open_study
@@ -49,11 +49,11 @@ def row(what: str, comparison: Comparison) -> Iterator[list[str]]:
     nested, rival = comparison.find(NESTED), comparison.find(RIVAL)
     if nested is None or rival is None:
         return
-    difference, _ = improvement(rival, nested)
-    if difference is None:
+    ahead = difference(rival, nested)
+    if ahead is None:
         return
     values = [shown(method.estimate(method.values(metric))) for metric in METRICS for method in (nested, rival)]
-    yield [what, str(len(paired(rival, nested))), *values[:2], shown(difference), *values[2:]]
+    yield [what, str(len(paired(rival, nested))), *values[:2], shown(ahead), *values[2:]]
 
 
 def told_less() -> Iterator[list[str]]:
@@ -63,8 +63,8 @@ def told_less() -> Iterator[list[str]]:
     for regime, what in TOLD.items():
         method = of_regime[regime]
         performance, *others = (shown(method.estimate(method.values(metric))) for metric in METRICS)
-        difference, _ = improvement(of_regime["labelled"], method)
-        yield [what, str(len(method.records)), performance, shown(difference), *others]
+        ahead = difference(of_regime["labelled"], method)
+        yield [what, str(len(method.records)), performance, shown(ahead), *others]
 
 
 def main() -> None:

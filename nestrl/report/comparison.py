@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nestrl.errors import BadConfig, UnknownName, nearest
-from nestrl.evaluation.retention import ReferenceCurves, SuccessCurves, covers, metrics
+from nestrl.evaluation.retention import Floats, ReferenceCurves, SuccessCurves, covers, metrics
 from nestrl.evaluation.statistics import Interval, paired_difference, probability_of_improvement, stratified_interval
 from nestrl.methods import Card, find_method
 from nestrl.studies.ledger import Record
@@ -185,19 +185,40 @@ def paired(first: MethodRuns, second: MethodRuns) -> list[tuple[int, int]]:
     return [(places[key], place) for place, key in enumerate(keys) if key in places]
 
 
-def improvement(baseline: MethodRuns, method: MethodRuns) -> tuple[Interval | None, Interval | None]:
-    """Return the paired difference of average performance to a baseline, and the probability of improvement.
+def difference(baseline: MethodRuns, method: MethodRuns, metric: str = "average_performance") -> Interval | None:
+    """Return a metric's paired difference to a baseline, over the pairs of runs that share order and seed.
 
-    Both over the pairs of runs that share order and seed; None of the two without at least two pairs.
+    None without at least two pairs, of the baseline itself, or where a run lacks the metric.
     """
+    values = _of_pairs(baseline, method, metric)
+    if values is None:
+        return None
+    first, second, orders = values
+    return paired_difference(first, second, np.random.default_rng(0), strata=orders)
+
+
+def probability(baseline: MethodRuns, method: MethodRuns) -> Interval | None:
+    """Return the probability that a run of the method performs better on average than one of the baseline.
+
+    Over the same pairs as `difference`, and None where that is.
+    """
+    values = _of_pairs(baseline, method, "average_performance")
+    if values is None:
+        return None
+    first, second, orders = values
+    return probability_of_improvement(first, second, np.random.default_rng(0), strata=(orders, orders))
+
+
+def _of_pairs(baseline: MethodRuns, method: MethodRuns, metric: str) -> tuple[Floats, Floats, list[int]] | None:
+    """Return a metric of both runs of each pair, (pairs,) each, and the stratum of each pair."""
     pairs = paired(baseline, method)
     if baseline is method or len(pairs) < 2:
-        return None, None
-    before, after = (side.values("average_performance") for side in (baseline, method))
+        return None
+    before, after = (side.values(metric) for side in (baseline, method))
     first, second = np.array([(before[i], after[j]) for i, j in pairs], float).T
-    orders = strata([baseline.records[i].order for i, _ in pairs])
-    difference = paired_difference(first, second, np.random.default_rng(0), strata=orders)
-    return difference, probability_of_improvement(first, second, np.random.default_rng(0), strata=(orders, orders))
+    if np.isnan([first, second]).any():
+        return None
+    return first, second, strata([baseline.records[i].order for i, _ in pairs])
 
 
 def strata(orders: Sequence[int]) -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nestrl.evaluation.retention import Floats, SuccessCurves
 from nestrl.evaluation.statistics import Interval
-from nestrl.report.comparison import FEWEST_SEEDS, Comparison, MethodRuns, estimate, improvement, paired
+from nestrl.report.comparison import FEWEST_SEEDS, Comparison, MethodRuns, difference, estimate, paired, probability
 from nestrl.report.losses import known_and_final, loss_at_boundaries, loss_by_age
 from nestrl.report.tables import TITLES, table
 
@@ -91,7 +91,7 @@ def main_table(comparison: Comparison) -> StudyTable:
             *(method.label, len(method.records)),
             *(method.estimate(method.values(name)) for name in HEADLINES),
             *([_thousands_to_all(method)] if comparison.adaptive else []),
-            *improvement(comparison.baseline, method),
+            *(of(comparison.baseline, method) for of in (difference, probability)),
             *(Bytes(method.memory_bytes), ", ".join(method.flags)),
         )
         for method in comparison.methods
@@ -103,6 +103,18 @@ def measure_table(comparison: Comparison) -> StudyTable:
     """Return a row for each method, a column for every metric."""
     rows = [(method.label, *(method.estimate(method.values(name)) for name in TITLES)) for method in comparison.methods]
     return StudyTable("measures", f"Every metric: {comparison.title}", ("method", *TITLES.values()), tuple(rows))
+
+
+def difference_table(comparison: Comparison) -> StudyTable:
+    """Return a row for each method but the baseline, a column for every metric: the paired difference of the two."""
+    baseline = comparison.baseline
+    rows = [
+        (method.label, len(paired(baseline, method)), *(difference(baseline, method, name) for name in TITLES))
+        for method in comparison.methods
+        if method is not baseline
+    ]
+    title = f"Every metric minus that of {baseline.label}, over pairs of runs of one order and seed: {comparison.title}"
+    return StudyTable("differences", title, ("method", "pairs", *TITLES.values()), tuple(rows))
 
 
 def task_table(comparison: Comparison) -> StudyTable:
@@ -202,10 +214,11 @@ def failed_table(comparison: Comparison) -> StudyTable:
 
 
 def study_tables(comparison: Comparison) -> list[StudyTable]:
-    """Return all tables of a comparison, the main one first; that of failed runs only where there are any."""
+    """Return all tables of a comparison, the main one first; those of differences and failed runs if there are any."""
     tables = [
         main_table,
         measure_table,
+        *([difference_table] if len(comparison.methods) > 1 else []),
         task_table,
         pair_table,
         boundary_table,

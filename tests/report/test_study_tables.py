@@ -16,11 +16,13 @@ from nestrl.report.study_tables import (
     age_table,
     boundary_table,
     cost_table,
+    difference_table,
     failed_table,
     main_table,
     measure_table,
     pair_table,
     shown,
+    study_tables,
     task_table,
 )
 from nestrl.studies.ledger import Record
@@ -87,6 +89,22 @@ def test_main_table_compares_with_cloning_in_pairs(hand_made: Comparison) -> Non
     assert difference == Interval(-0.25, -0.25, -0.25)  # the seeds' own differences cancel in every pair
     better, _ = column(table, "P(better than cloning)")
     assert better == Interval(0.0, 0.0, 0.0)
+
+
+def test_every_metric_is_compared_in_pairs(hand_made: Comparison) -> None:
+    table = difference_table(hand_made)
+    ((method, pairs, performance, forgetting, later, *_),) = table.rows  # the baseline itself has no row
+    assert (method, pairs) == ("finetune", 6)
+    assert performance == column(main_table(hand_made), "performance minus cloning")[0]
+    assert forgetting == Interval(0.25, 0.25, 0.25) and later == Interval(0.0, 0.0, 0.0)
+
+
+def test_what_is_not_measured_has_no_difference(tmp_path: Path) -> None:
+    records = [pair(method, seed, 8) for seed in range(5) for method in ("finetune", "cloning")]
+    comparison = compare(tmp_path, records, references=False)
+    assert column(difference_table(comparison), "forward transfer") == [None]
+    alone = compare(tmp_path / "alone", [pair("cloning", seed, 8) for seed in range(5)])
+    assert "differences" not in [table.name for table in study_tables(alone)]
 
 
 def test_another_baseline_can_be_chosen(tmp_path: Path) -> None:
