@@ -31,11 +31,14 @@ class ActorOutput(NamedTuple):
         """Return the most probable actions: (n, A), or (n,) Discrete."""
         return self.gaussian[0] if self.logits is None else self.logits.argmax(1)
 
-    def sample(self) -> Tensor:
-        """Return actions drawn with torch's global generator: (n, A), or (n,) Discrete."""
+    def sample(self, noise: Tensor | None = None) -> Tensor:
+        """Return actions (n, A), or (n,) Discrete, drawn with torch's global generator.
+
+        noise: standard normal numbers (n, A) to be used for Box actions; drawn here where there are none.
+        """
         if self.logits is None:
             mean, log_std = self.gaussian
-            return mean + log_std.exp() * torch.randn_like(mean)
+            return mean + log_std.exp() * (torch.randn_like(mean) if noise is None else noise)
         return torch.multinomial(torch.softmax(self.logits, 1), 1).squeeze(1)
 
     def log_prob(self, actions: Tensor) -> Tensor:

@@ -47,6 +47,8 @@ class AgentConfig:
     """Simulations side by side; 0 means 256, or 32 for sac."""
     initial_log_std: float = -0.5
     """Exploration noise that each task starts with."""
+    noise_correlation: float = 0.5
+    """Of that noise from one control step to the next, 0..1: with Box actions 0 is stable-baselines3's white noise."""
     fresh_critic: bool = True
     """Start every task but the first with fresh critics: old values mislead more than they help."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -61,6 +63,8 @@ class AgentConfig:
             raise BadConfig(f"The network {self.network} needs at least one block, each at least 1 wide.")
         if self.heads not in ("shared", "per_task"):
             raise BadConfig(f"heads is {self.heads!r}; it must be 'shared' or 'per_task'.")
+        if not 0 <= self.noise_correlation < 1:
+            raise BadConfig(f"noise_correlation is {self.noise_correlation}; it must be at least 0 and below 1.")
         if self.n_envs < 1:
             raise BadConfig(f"n_envs is {self.n_envs}; it must be at least 1, or 0 for the default.")
 
@@ -89,13 +93,16 @@ class Agent:
         self._try_out: TryOut | None = None
         algorithm = algorithm_class(config.algorithm)
         n_heads = union.n_tasks if config.heads == "per_task" else 1
+        architecture = Architecture(
+            config.network, n_heads, config.initial_log_std, *normalizer_rows, config.noise_correlation
+        )
         self.algorithm: Any = algorithm(
             policy_class(algorithm, union.action_space),
             _NoSimulations(config.n_envs, union),
             seed=seed,
             device=find_device(config.device),
             policy_kwargs={
-                "architecture": Architecture(config.network, n_heads, config.initial_log_std, *normalizer_rows),
+                "architecture": architecture,
                 "optimizer_class": optimizer_class,
                 "optimizer_kwargs": OPTIMIZER_OPTIONS,
             },
@@ -231,6 +238,7 @@ class Agent:
         algorithm.set_env(vec_env, force_reset=True)
         vec_env.seed(_seed(self.seed, self._starts))
         self._starts += 1
+        algorithm.policy.noise.last = None
         if first or vec_env.tells_of_segments:
             self._segment_start, self._segment_steps, self._charged = algorithm.num_timesteps, steps, 0
         algorithm.ep_info_buffer = algorithm.ep_success_buffer = None
@@ -290,6 +298,7 @@ class Agent:
             "segment": {name: getattr(self, name) for name in _SEGMENT},
             "last_observations": copied(algorithm._last_obs),
             "last_episode_starts": copied(algorithm._last_episode_starts),
+            "noise": copied(algorithm.policy.noise.last),
             "episodes": list(algorithm.ep_info_buffer or ()),
             "successes": list(algorithm.ep_success_buffer or ()),
             "replay": None if self._replay is None else replay_state(self._replay),
@@ -306,6 +315,7 @@ class Agent:
             setattr(self, name, value)
         algorithm._last_obs = copied(state["last_observations"]) if algorithm.env.resumes_exactly else None
         algorithm._last_episode_starts = copied(state["last_episode_starts"])
+        algorithm.policy.noise.last = copied(state["noise"])
         algorithm.ep_info_buffer = deque(state["episodes"], maxlen=algorithm._stats_window_size)
         algorithm.ep_success_buffer = deque(state["successes"], maxlen=algorithm._stats_window_size)
         if self._replay is not None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from nestrl.agents.actor_output import ActorOutput
+from nestrl.agents.exploration import ExplorationNoise
 from nestrl.agents.networks import Heads, Normalizer, Trunk, linear
 from nestrl.tasks.union import Observations
 
@@ -44,6 +45,8 @@ class Architecture:
     """(N, D), see Normalizer."""
     scale: NDArray[np.float32]
     """(N, D), see Normalizer."""
+    noise_correlation: float = 0.0
+    """Of the exploration noise, see ExplorationNoise."""
 
     def normalizer(self) -> Normalizer:
         """Return the normaliser."""
@@ -72,6 +75,7 @@ class ActorCriticPolicy(OnPolicy):
         use_sde: bool = False,
     ) -> None:
         self.architecture = architecture
+        self.noise = ExplorationNoise(architecture.noise_correlation)
         super().__init__(
             observation_space,
             action_space,
@@ -95,7 +99,7 @@ class ActorCriticPolicy(OnPolicy):
         """Return actions (n, A) or (n,), values (n, 1) and log likelihoods (n,)."""
         normalized = self.normalizer(obs)
         output = self._output(normalized, self.normalizer.split(obs)[1])
-        actions = output.mode() if deterministic else output.sample()
+        actions = output.mode() if deterministic else self._drawn(output)
         return actions, self.critic(normalized), output.log_prob(actions)
 
     def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,7 +128,10 @@ class ActorCriticPolicy(OnPolicy):
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         output = self.actor_distribution(observation)
-        return output.mode() if deterministic else output.sample()
+        return output.mode() if deterministic else self._drawn(output)
+
+    def _drawn(self, output: ActorOutput) -> Tensor:
+        return output.sample(None if output.mean is None else self.noise.like(output.mean))
 
     def _output(self, normalized: Tensor, one_hot: Tensor) -> ActorOutput:
         answer = self.actor_head(self.actor_trunk(normalized), one_hot)
@@ -176,11 +183,17 @@ class SquashedActor(OffPolicyActor):
     def __init__(self, architecture: Architecture, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.normalizer = architecture.normalizer()
+        self.noise = ExplorationNoise(architecture.noise_correlation)
         self.latent_pi = Trunk(self.features_dim, architecture.network)
         outputs, n_heads, width = self.action_space.shape[0], architecture.n_heads, self.latent_pi.outputs
         self.mu = Heads(n_heads, width, outputs, ACTOR_GAIN)
         bias = architecture.initial_log_std
         self.log_std = Heads(n_heads, width, outputs, ACTOR_GAIN, bias)  # type: ignore[assignment]
+
+    def forward(self, obs: Any, deterministic: bool = False) -> Tensor:
+        """Return actions (n, A) within [-1, 1] for simulations; those that updates draw are white."""
+        mean, log_std, _ = self.get_action_dist_params(obs)
+        return torch.tanh(mean if deterministic else mean + log_std.exp() * self.noise.like(mean))
 
     def get_action_dist_params(self, obs: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return mean and log_std (n, A) before the squash, and nothing else."""
@@ -227,6 +240,11 @@ class SACPolicy(OffPolicy):
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
         )
+
+    @property
+    def noise(self) -> ExplorationNoise:
+        """What the actor explores with."""
+        return self.actor.noise  # type: ignore[return-value]
 
     def make_actor(self, features_extractor: Any = None) -> SquashedActor:
         """Return a fresh actor."""
