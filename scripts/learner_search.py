@@ -1,6 +1,6 @@
-"""Tables of a search for a learner: a study whose regimes are learners and whose sequences are one task each.
+"""Tables of a search for a learner: a study whose regimes are learners.
 
-python scripts/learner_search.py results/metaworld-learners results/metaworld-learners-2    # writes table.md into each
+python scripts/learner_search.py results/metaworld-learners results/levers-correlation    # writes table.md into each
 """
 
 import sys
@@ -13,31 +13,52 @@ from nestrl.report.tables import table
 from nestrl.studies.ledger import Record, read_ledger
 
 
-def summed_up(records: Sequence[Record]) -> str:
-    """Return means over seeds: success at the end, success on the way, minutes of training."""
+def learner(record: Record) -> tuple[str, str]:
+    """Return what a row of the table is of: the learner and, where it matters, the method."""
+    return record.regime, record.method
+
+
+def on_the_way(record: Record, task: str) -> float:
+    """Return the mean success of a task over the evaluations of its own segment, the first one left out."""
+    index = record.tasks.index(task)
+    ((start, end),) = [(first, last) for of, first, last in record.segments if of == index]
+    within = (np.array(record.steps) > start) & (np.array(record.steps) <= end)
+    return float(record.curves.success[within, index].mean())
+
+
+def summed_up(records: Sequence[Record], task: str) -> str:
+    """Return means over seeds: success at the end, on the way, and minutes of training where there is no other task."""
     if not records:
         return "–"
-    final = [np.array(list(record.final.values())).sum(0) for record in records]
-    end = np.mean([successes / episodes for successes, episodes in final])
-    way = np.mean([record.curves.success[1:].mean() for record in records])
+    successes, episodes = np.sum([record.final[task] for record in records], axis=0)
+    way = np.mean([on_the_way(record, task) for record in records])
+    alone = len(records[0].tasks) == 1
     minutes = np.mean([record.seconds["training"] / 60 for record in records])
-    return f"{end:.2f} ({way:.2f}) {minutes:.1f} min"
+    return f"{successes / episodes:.2f} ({way:.2f})" + (f" {minutes:.1f} min" if alone else "")
 
 
 def search_table(folder: Path) -> str:
-    """Return the table of a search in Markdown: a row a learner, a column a task."""
+    """Return the table of a search in Markdown: a row a learner and method, a column a task."""
     records = [record for record in read_ledger(folder / "finished.jsonl") if record.finished]
-    tasks, learners = (list(dict.fromkeys(getattr(r, axis) for r in records)) for axis in ("sequence", "regime"))
-
-    def of(learner: str, task: str) -> list[Record]:
-        return [record for record in records if (record.regime, record.sequence) == (learner, task)]
-
-    rows = [[learner, *(summed_up(of(learner, task)) for task in tasks)] for learner in learners]
-    steps, seeds = max(record.steps[-1] for record in records), sorted({record.seed for record in records})
+    several = len({record.method for record in records}) > 1
+    columns = dict.fromkeys((record.sequence, task) for record in records for task in record.tasks)
+    rows = [
+        [
+            f"{regime}, {method}" if several else regime,
+            *(
+                summed_up([r for r in records if learner(r) == (regime, method) and r.sequence == sequence], task)
+                for sequence, task in columns
+            ),
+        ]
+        for regime, method in dict.fromkeys(map(learner, records))
+    ]
+    seeds = ", ".join(map(str, sorted({record.seed for record in records})))
+    alone = all(len(record.tasks) == 1 for record in records)
+    minutes = f", and minutes of training; {records[0].steps[-1]:,} steps on one core" if alone else ""
     return (
-        f"{table(['learner', *tasks], rows)}\n\n"
-        f"Success after {steps:,} steps (mean of the evaluations on the way) and minutes of training on one core; "
-        f"seeds {', '.join(map(str, seeds))}. [study.yaml](study.yaml) says what each learner is.\n"
+        f"{table(['learner', *(task for _, task in columns)], rows)}\n\n"
+        f"Success at the end of life (mean of the evaluations in the task's segment){minutes}; seeds {seeds}. "
+        "[study.yaml](study.yaml) says what each learner is.\n"
     )
 
 
