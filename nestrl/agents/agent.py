@@ -48,7 +48,7 @@ class AgentConfig:
     initial_log_std: float = -0.5
     """Exploration noise that each task starts with."""
     noise_correlation: float = 0.0
-    """Of that noise from one control step to the next, in 0..1, with Box actions; 0 is stable-baselines3's white noise."""
+    """Of that noise from one control step to the next, 0..1, with Box actions; 0: white, as in stable-baselines3."""
     fresh_critic: bool = True
     """Start every task but the first with fresh critics: old values mislead more than they help."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
