@@ -1,70 +1,104 @@
-"""How fast EnvPool's tasks are stepped and learned through nestrl: physics alone, and PPO.
+"""How fast Meta-World is stepped and learned: EnvPool through nestrl, and the official package in processes of its own.
 
-    python scripts/bench_envpool.py          # some minutes; prints a table and writes results/envpool/benchmark.json
+    python scripts/bench_envpool.py              # physics alone, PPO and SAC; writes results/envpool/benchmark.json
+    python scripts/bench_envpool.py --official   # and the official package under stable-baselines3's SubprocVecEnv
 
-Wants the extra envpool and a machine that does nothing else; absolute numbers drift with the machine.
+Wants the extra envpool and a machine that does nothing else; absolute numbers drift with the machine. PPO is cw10's
+learner, with one thread. `--official` installs metaworld 3.1.1 and stable-baselines3 into runs/metaworld-venv.
 """
 
 import argparse
-import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from metaworld_worlds import official_python
 from nestrl.agents.agent import Agent, AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.report.tables import table
-from nestrl.tasks.sequence import Task
+from nestrl.tasks.continual_world import LEARNER, meta_world_task
 from nestrl.tasks.union import UnionSpace
 from nestrl.training.run_folder import versions
+from nestrl.training.writing import write_json
 
-ENV_IDS = ("envpool:MetaWorld/FaucetClose-v3", "envpool:FetchPushDense-v4")
-OUTPUT = Path(__file__).resolve().parents[1] / "results" / "envpool" / "benchmark.json"
+CLONE = Path(__file__).resolve().parents[1]
+RESULTS = CLONE / "results" / "envpool"
+VENV = CLONE / "runs" / "metaworld-venv"
+SPEED = Path(__file__).resolve().with_name("metaworld_speed.py")
+TASKS = ("faucet-close", "push")
+PROCESSES = (2, 8)
 
 Measured = dict[str, float]
 
 
 def main() -> None:
     """Measure each task, write the file and print the table."""
-    parser = argparse.ArgumentParser(description="Measure the speed of EnvPool's tasks.")
-    parser.add_argument("--env-ids", nargs="+", default=ENV_IDS, metavar="ID")
-    parser.add_argument("--n-envs", type=int, default=64, help="simulations side by side")
+    parser = argparse.ArgumentParser(description="Measure the speed of Meta-World's tasks.")
+    parser.add_argument("--tasks", nargs="+", default=TASKS, metavar="NAME")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the physics; torch has one")
-    parser.add_argument("--steps", type=int, default=100_000, help="of each measurement")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--steps", type=int, default=100_000, help="of each measurement; SAC a tenth")
+    parser.add_argument("--official", action="store_true", help="measure the official package, too")
+    parser.add_argument("--output", type=Path, default=RESULTS / "benchmark.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
-    tasks = {env_id: measured(env_id, arguments) for env_id in arguments.env_ids}
+    tasks = {name: measured(name, arguments) for name in arguments.tasks}
     result = {
-        "command": "python scripts/bench_envpool.py",
+        "command": " ".join(["python scripts/bench_envpool.py", *sys.argv[1:]]),
         "versions": versions(),
         "machine": {"cores": os.cpu_count(), "load_before": load},
-        "settings": {"n_envs": arguments.n_envs, "threads": arguments.threads, "steps": arguments.steps},
+        "settings": {"threads": arguments.threads, "steps": arguments.steps},
         "tasks": tasks,
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(arguments.output, result)
+    arguments.output.with_suffix(".md").write_text(as_table(tasks) + "\n")
     print(as_table(tasks), f"\nwritten to {arguments.output}")
 
 
-def measured(env_id: str, arguments: argparse.Namespace) -> Measured:
-    """Return the speeds of one task in steps/s, and what it takes to make its simulations and start episodes, in ms."""
-    environment = make_environment(Task(env_id, env_id, {"num_threads": arguments.threads}), arguments.n_envs)
-    made = seconds_of(environment.reset, seed=0)
-    started = seconds_of(environment.reset)
-    each = {"make, ms each": made - started, "start, ms each": started}
-    measures = {name: 1e3 * seconds / arguments.n_envs for name, seconds in each.items()}
-    measures["physics, steps/s"] = physics(environment, arguments.steps)
-    measures["PPO, steps/s"] = learning(environment, arguments.steps)
-    environment.close()
+def measured(name: str, arguments: argparse.Namespace) -> Measured:
+    """Return the speeds of one task, in steps/s, by what is measured."""
+    task = meta_world_task(name)
+    ppo, sac = AgentConfig(**LEARNER), AgentConfig("sac")
+    measures = {}
+    with closing(make_environment(replace(task, env_kwargs={"num_threads": arguments.threads}), ppo.n_envs)) as many:
+        many.reset(seed=0)
+        measures[f"physics alone, {ppo.n_envs} simulations"] = physics(many, arguments.steps)
+        measures[f"PPO, {ppo.n_envs} simulations"] = learning(many, ppo, arguments.steps)
+        measures[f"SAC, {sac.n_envs} simulations"] = learning(many, sac, arguments.steps // 10)
+    if arguments.official:
+        for processes in PROCESSES:
+            measures[f"official, {processes} processes"] = official(name, processes, arguments.steps // 10)
     return measures
+
+
+def official(name: str, processes: int, steps: int) -> float:
+    """Return steps/s of the official package's physics under random actions."""
+    python = official_python(VENV)
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-c",
+        str(CLONE / "constraints.txt"),
+        "stable-baselines3",
+    ]
+    subprocess.run(install, check=True)
+    command = [str(python), str(SPEED), f"{name}-v3", str(processes), str(steps)]
+    alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=alone).stdout.split()[-1])
 
 
 def physics(environment: Any, steps: int) -> float:
@@ -80,14 +114,13 @@ def physics(environment: Any, steps: int) -> float:
     return float(rounds * n) / seconds_of(play)
 
 
-def learning(environment: Any, steps: int) -> float:
-    """Return steps/s of the default learner, after one rollout to warm up."""
+def learning(environment: Any, config: AgentConfig, steps: int) -> float:
+    """Return steps/s of a learner, once it updates."""
     union = UnionSpace([environment.single_observation_space], [environment.single_action_space])
     shape = 1, union.feature_size
-    rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)
-    agent = Agent(AgentConfig(n_envs=environment.num_envs), union, rows, seed=0)
+    agent = Agent(config, union, (np.zeros(shape, np.float32), np.ones(shape, np.float32)), seed=0)
     agent.start_task(0, TaskVecEnv(environment, union, 0), first=True)
-    agent.learn(1)
+    agent.learn(getattr(agent.algorithm, "learning_starts", 0) + 1)
     began = time.perf_counter()
     return agent.learn(steps) / (time.perf_counter() - began)
 
@@ -100,11 +133,9 @@ def seconds_of(action: Callable[..., object], **arguments: Any) -> float:
 
 
 def as_table(tasks: dict[str, Measured]) -> str:
-    """Return the measurements as Markdown."""
-    names = list(next(iter(tasks.values())))
-    return table(
-        ["task", *names], [[env_id, *(f"{row[name]:,.0f}" for name in names)] for env_id, row in tasks.items()]
-    )
+    """Return the measurements as Markdown: a row for what is measured, a column a task."""
+    rows = [[name, *(f"{tasks[task][name]:,.0f}" for task in tasks)] for name in next(iter(tasks.values()))]
+    return table(["environment steps/s", *tasks], rows)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Simulations:
 
     def __init__(self, task: str, n: int, horizon: int, partially_observable: bool) -> None:
         """Make them ready for any start: no task of a benchmark is set, but each reset draws anew."""
-        self._environments = [self._environment(task, horizon, partially_observable) for _ in range(n)]
+        self._environments = [self.environment(task, horizon, partially_observable) for _ in range(n)]
         self._experts = [ENV_POLICY_MAP[task]() for _ in range(n)]
 
     def bounds(self) -> Answer:
@@ -84,7 +84,8 @@ class Simulations:
         return {"observations": [environment.reset()[0].tolist() for environment in self._environments]}
 
     @staticmethod
-    def _environment(task: str, horizon: int, partially_observable: bool) -> Any:
+    def environment(task: str, horizon: int, partially_observable: bool) -> Any:
+        """Return one simulation, ready for any start."""
         environment = ALL_V3_ENVIRONMENTS[task]()
         environment._partially_observable = partially_observable
         del environment.sawyer_observation_space  # it is kept, and would clip a visible goal to 0

@@ -4,6 +4,8 @@ The order of CW10 and CW20, their steps and their horizon: Wołczyk et al., Cont
 Continual Reinforcement Learning, 2021, section 4. Differs from it in what docs/continual_world.md lists.
 """
 
+from typing import Any
+
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 
 CW10 = (
@@ -12,7 +14,7 @@ CW10 = (
 )
 """Meta-World's tasks in the order of CW10."""
 
-LEARNER = {
+LEARNER: dict[str, Any] = {
     "n_envs": 32,
     "hyperparameters": {"n_steps": 100, "batch_size": 400, "n_epochs": 10, "learning_rate": 5e-4, "gamma": 0.97},
 }
