@@ -9,6 +9,7 @@ learner, with one thread. `--official` installs metaworld 3.1.1 and stable-basel
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -52,9 +53,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
-    tasks = {name: measured(name, arguments) for name in arguments.tasks}
+    python = python_with_both() if arguments.official else None
+    tasks = {name: measured(name, arguments, python) for name in arguments.tasks}
     result = {
-        "command": " ".join(["python scripts/bench_envpool.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "scripts/bench_envpool.py", *sys.argv[1:]]),
         "versions": versions(),
         "machine": {"cores": os.cpu_count(), "load_before": load},
         "settings": {"threads": arguments.threads, "steps": arguments.steps},
@@ -66,8 +68,8 @@ def main() -> None:
     print(as_table(tasks), f"\nwritten to {arguments.output}")
 
 
-def measured(name: str, arguments: argparse.Namespace) -> Measured:
-    """Return the speeds of one task, in steps/s, by what is measured."""
+def measured(name: str, arguments: argparse.Namespace, python: Path | None) -> Measured:
+    """Return the speeds of one task, in steps/s, by what is measured; the official package's with its Python alone."""
     task = meta_world_task(name)
     ppo, sac = AgentConfig(**LEARNER), AgentConfig("sac")
     measures = {}
@@ -76,29 +78,25 @@ def measured(name: str, arguments: argparse.Namespace) -> Measured:
         measures[f"physics alone, {ppo.n_envs} simulations"] = physics(many, arguments.steps)
         measures[f"PPO, {ppo.n_envs} simulations"] = learning(many, ppo, arguments.steps)
         measures[f"SAC, {sac.n_envs} simulations"] = learning(many, sac, arguments.steps // 10)
-    if arguments.official:
+    if python is not None:
         for processes in PROCESSES:
-            measures[f"official, {processes} processes"] = official(name, processes, arguments.steps // 10)
+            measures[f"official, {processes} processes"] = official(python, name, processes, arguments.steps // 10)
     return measures
 
 
-def official(name: str, processes: int, steps: int) -> float:
+def official(python: Path, name: str, processes: int, steps: int) -> float:
     """Return steps/s of the official package's physics under random actions."""
-    python = official_python(VENV)
-    install = [
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "-c",
-        str(CLONE / "constraints.txt"),
-        "stable-baselines3",
-    ]
-    subprocess.run(install, check=True)
     command = [str(python), str(SPEED), f"{name}-v3", str(processes), str(steps)]
     alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return float(subprocess.run(command, check=True, capture_output=True, text=True, env=alone).stdout.split()[-1])
+
+
+def python_with_both() -> Path:
+    """Return a Python with the official package and stable-baselines3, installed first if they are missing."""
+    python = official_python(VENV)
+    install = [str(python), "-m", "pip", "install", "--quiet", "-c", str(CLONE / "constraints.txt")]
+    subprocess.run([*install, "stable-baselines3"], check=True)
+    return python
 
 
 def physics(environment: Any, steps: int) -> float:

@@ -42,15 +42,17 @@ def search_table(folder: Path) -> str:
     records = [record for record in read_ledger(folder / "finished.jsonl") if record.finished]
     several = len({record.method for record in records}) > 1
     columns = dict.fromkeys((record.sequence, task) for record in records for task in record.tasks)
+    alone = all(len(record.tasks) == 1 for record in records)
     rows = []
     for regime, method in dict.fromkeys(map(learner, records)):
         own = [record for record in records if learner(record) == (regime, method)]
         cells = [summed_up([r for r in own if r.sequence == sequence], task) for sequence, task in columns]
-        rows.append([f"{regime}, {method}" if several else regime, str(len({r.seed for r in own})), *cells])
-    alone = all(len(record.tasks) == 1 for record in records)
+        overall = [] if alone else [f"{np.mean([on_the_way(r, task) for r in own for task in r.tasks]):.2f}"]
+        rows.append([f"{regime}, {method}" if several else regime, str(len({r.seed for r in own})), *cells, *overall])
     minutes = f", and minutes of training; {records[0].steps[-1]:,} steps on one core" if alone else ""
+    head = ["learner", "seeds", *(task for _, task in columns), *([] if alone else ["all, on the way"])]
     return (
-        f"{table(['learner', 'seeds', *(task for _, task in columns)], rows)}\n\n"
+        f"{table(head, rows)}\n\n"
         f"Success at the end of life (mean of the evaluations in the task's segment){minutes}. "
         "[study.yaml](study.yaml) says what each learner is.\n"
     )

@@ -193,7 +193,7 @@ class SquashedActor(OffPolicyActor):
     def forward(self, obs: Any, deterministic: bool = False) -> Tensor:
         """Return actions (n, A) within [-1, 1] for simulations; those that updates draw are white."""
         mean, log_std, _ = self.get_action_dist_params(obs)
-        return torch.tanh(mean if deterministic else mean + log_std.exp() * self.noise.like(mean))
+        return torch.tanh(mean if deterministic else ActorOutput(mean, log_std).sample(self.noise.like(mean)))
 
     def get_action_dist_params(self, obs: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return mean and log_std (n, A) before the squash, and nothing else."""

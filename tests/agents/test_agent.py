@@ -1,6 +1,7 @@
 """The agent's life: tasks one after the other, and going on from a saved state as if nothing had happened."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ SAC = AgentConfig(
     "sac", network=(16,), n_envs=8, hyperparameters={"learning_starts": 64, "buffer_size": 400, "batch_size": 32}
 )
 PER_TASK = AgentConfig(network=(16, 16), heads="per_task", n_envs=8, hyperparameters={"n_steps": 16})
+LASTING = [replace(config, noise_correlation=0.5) for config in (PPO, SAC)]
 STEPS = 128
 
 
@@ -79,7 +81,9 @@ def as_tensors(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("config", [PPO, PER_TASK, SAC], ids=["ppo", "per_task", "sac"])
+@pytest.mark.parametrize(
+    "config", [PPO, PER_TASK, SAC, *LASTING], ids=["ppo", "per_task", "sac", "ppo, lasting noise", "sac, lasting noise"]
+)
 def test_resumes_bit_for_bit_in_the_middle_of_a_task(config: AgentConfig) -> None:
     world = World(config, REACH, DOCK)
     world.start(0, first=True)
