@@ -52,7 +52,7 @@ def row(what: str, comparison: Comparison) -> Iterator[list[str]]:
     ahead = difference(rival, nested)
     if ahead is None:
         return
-    values = [shown(method.estimate(method.values(metric))) for metric in METRICS for method in (nested, rival)]
+    values = [shown(method.metric(metric)) for metric in METRICS for method in (nested, rival)]
     yield [what, str(len(paired(rival, nested))), *values[:2], shown(ahead), *values[2:]]
 
 
@@ -62,7 +62,7 @@ def told_less() -> Iterator[list[str]]:
     of_regime = {comparison.regime: comparison.methods[0] for comparison in comparisons(open_study(folder), NESTED)}
     for regime, what in TOLD.items():
         method = of_regime[regime]
-        performance, *others = (shown(method.estimate(method.values(metric))) for metric in METRICS)
+        performance, *others = (shown(method.metric(metric)) for metric in METRICS)
         ahead = difference(of_regime["labelled"], method)
         yield [what, str(len(method.records)), performance, shown(ahead), *others]
 

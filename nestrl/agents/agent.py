@@ -209,9 +209,10 @@ class Agent:
         """
         if self._try_out is None:
             raise BadConfig("Policies can be tried out only within a run; use nestrl.train or nestrl.load.")
-        trial = self._try_out(policies, task_index, episodes, _seed(self.seed, self._starts, self._trials))
-        self._trials += 1
-        if charged:
+        seed = _seed(self.seed, self._starts, self._trials, 0 if charged else 1)
+        trial = self._try_out(policies, task_index, episodes, seed)
+        if charged:  # the others leave no trace: testing more often does not change training
+            self._trials += 1
             self._charged += trial.steps
             self._uncounted += trial.steps
         return trial
@@ -315,7 +316,8 @@ class Agent:
             setattr(self, name, value)
         algorithm._last_obs = copied(state["last_observations"]) if algorithm.env.resumes_exactly else None
         algorithm._last_episode_starts = copied(state["last_episode_starts"])
-        algorithm.policy.noise.last = copied(state.get("noise"))  # white before there was any other
+        noise = state.get("noise")  # white before there was any other
+        algorithm.policy.noise.last = None if noise is None else noise.to(algorithm.device)
         algorithm.ep_info_buffer = deque(state["episodes"], maxlen=algorithm._stats_window_size)
         algorithm.ep_success_buffer = deque(state["successes"], maxlen=algorithm._stats_window_size)
         if self._replay is not None:

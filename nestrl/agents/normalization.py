@@ -8,10 +8,12 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from nestrl.agents.environments import make_environment
+from nestrl.tasks.sequence import Task
 from nestrl.tasks.union import UnionSpace
 
-MEASURED_STEPS = 2000
-"""Random steps over which an environment without declared scales is measured."""
+MEASURED_STEPS, SIMULATIONS = 2000, 16
+"""Random steps over which an environment without declared scales is measured, and simulations that share them."""
 MEASURING_SEED = 0
 """The same for every run: the constants belong to the task, not to the run."""
 SMALLEST_SCALE = 0.05
@@ -19,13 +21,14 @@ SMALLEST_SCALE = 0.05
 
 
 def normalizer_rows(
-    environments: Sequence[VectorEnv[Any, Any, Any]], union: UnionSpace
+    tasks: Sequence[Task], environments: Sequence[VectorEnv[Any, Any, Any]], union: UnionSpace
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return mean and scale (N, D) of the observations of every task, given one vector environment a task, in order.
 
-    An environment that declares `observation_scale` (its size,) is taken at its word, with mean 0. Any other is
-    measured on about 2000 steps of random actions, always the same ones, and starts a new episode; scales are floored
-    at 0.05. Unused features have mean 0 and scale 1.
+    An environment that declares `observation_scale` (its size,) is taken at its word, with mean 0. Any other task is
+    measured on 2000 steps of random actions, always the same ones, in 16 simulations as it trains in: not on held-out
+    episodes, and alike however many of those are examined. Scales are floored at 0.05. Unused features have mean 0 and
+    scale 1.
     """
     mean = np.zeros((union.n_tasks, union.feature_size), np.float32)
     scale = np.ones_like(mean)
@@ -34,7 +37,11 @@ def normalizer_rows(
         if declared is not None:
             scale[index, : len(declared)] = declared
             continue
-        features = _random_observations(environment, union, index)
+        measured = make_environment(tasks[index], SIMULATIONS)
+        try:
+            features = _random_observations(measured, union, index)
+        finally:
+            measured.close()
         mean[index], spread = features.mean(0), features.std(0)
         used = np.arange(union.feature_size) < union.observation_sizes[index]
         scale[index] = np.where(used, np.maximum(spread, SMALLEST_SCALE), 1.0)
@@ -46,7 +53,7 @@ def _random_observations(environment: VectorEnv[Any, Any, Any], union: UnionSpac
     n, generator = environment.num_envs, np.random.default_rng(MEASURING_SEED)
     observations, _ = environment.reset(seed=MEASURING_SEED)
     seen = [observations]
-    for _ in range(max(1, MEASURED_STEPS // n)):
+    for _ in range(MEASURED_STEPS // n):
         seen.append(environment.step(union.act(index, _random_actions(union, n, generator)))[0])
     return np.concatenate([union.observe(index, rows)[:, : union.feature_size] for rows in seen]).astype(np.float64)
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
-AUTO = "auto"
 DISCOUNT = 0.99
 """Of the returns whose spread is measured: a horizon of about a hundred steps."""
 LARGEST = 10.0

@@ -65,12 +65,18 @@ class SuccessCurves:
         return bool(self.segments) and all(end in self.steps for _, _, end in self.segments)
 
 
+Bounds = tuple[float, float]
+RATE, DIFFERENCE, TRANSFER, AMOUNT = (0.0, 1.0), (-1.0, 1.0), (-np.inf, 1.0), (0.0, np.inf)
+"""Between which values a rate of success lies, a difference of two, forward transfer, and what is never negative."""
+
+
 @dataclass(frozen=True)
 class Measure:
-    """What a metric is called in tables, and its definition in a sentence."""
+    """What a metric is called in tables, its definition in a sentence, and between which values it lies."""
 
     title: str
     definition: str
+    bounds: Bounds = DIFFERENCE
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,9 @@ class Metrics:
 
     average_performance: Annotated[
         float,
-        Measure("average performance", "Mean over skills of p_i(T): success on each task after the whole sequence."),
+        Measure(
+            "average performance", "Mean over skills of p_i(T): success on each task after the whole sequence.", RATE
+        ),
     ]
     forgetting: Annotated[
         float,
@@ -97,6 +105,7 @@ class Metrics:
         Measure(
             "forward transfer, later tasks",
             "Forward transfer over all skills but the first, which has nothing to transfer from.",
+            TRANSFER,
         ),
     ]
     forward_transfer: Annotated[
@@ -105,6 +114,7 @@ class Metrics:
             "forward transfer",
             "Mean over skills of (AUC_i - AUC_ref) / (1 - AUC_ref), AUC_i the mean success during the own segment, "
             "AUC_ref that of training from scratch with the same steps.",
+            TRANSFER,
         ),
     ]
     backward_transfer: Annotated[
@@ -121,6 +131,7 @@ class Metrics:
             "worst point",
             "Mean over skills learned before the last segment of the lowest p_i at any evaluation after the own "
             "segment (min-ACC; De Lange, van de Ven and Tuytelaars, 2023): far below p_i(T) means a stability gap.",
+            RATE,
         ),
     ]
     stability_gap: Annotated[
@@ -135,6 +146,7 @@ class Metrics:
         Measure(
             "steps to all",
             "Environment steps until all tasks stood at .9 (or the run's own target) together, at one evaluation.",
+            AMOUNT,
         ),
     ]
     skills: tuple[str, ...]

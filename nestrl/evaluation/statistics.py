@@ -1,4 +1,14 @@
-"""Statistics for few runs: no point without an interval (Agarwal et al., 2021). Pure functions of arrays."""
+"""Statistics for few runs: no point without an interval (Agarwal et al., 2021). Pure functions of arrays.
+
+A percentile bootstrap of few runs is too narrow: with ten in strata of four, three and three, what should hold the
+truth in 95 % of the cases holds it in 88 %, with five in 90 %. Therefore all intervals here are stretched about their
+estimate, by as much as makes that of a mean as wide as Student's: with n runs in k strata, at a confidence of 1 - a,
+
+    t(1 - a/2; n - k) / z(1 - a/2) * sqrt(n / (n - k))
+
+(1.4 times for ten runs in three strata, 1.6 for five in one, 2.7 for three). Such intervals hold the interquartile mean
+of normal and of skewed numbers in 93 to 97 % of the cases, with three to ten runs.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +35,11 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
+    def within(self, bounds: tuple[float, float]) -> "Interval":
+        """Return it without what lies outside the values that there can be."""
+        lowest, highest = bounds
+        return Interval(self.estimate, max(self.low, lowest), min(self.high, highest))
+
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
     """Return the success rate of n episodes with Wilson's score interval (Wilson, 1927), in 0..1.
@@ -36,12 +51,10 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
     """
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} successes of {n} episodes; expected 0 <= successes <= episodes, episodes > 0.")
-    z = special.ndtri(0.5 + confidence / 2)
+    test = stats.binomtest(successes, n)  # type: ignore[attr-defined]  # scipy's stubs miss it
+    ends = test.proportion_ci(confidence, method="wilson")
     rate = successes / n
-    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    half_width = z / (1 + z**2 / n) * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
-    low, high = np.clip([centre - half_width, centre + half_width], [0, rate], [rate, 1])  # rounding may cross
-    return Interval(rate, float(low), float(high))
+    return Interval(rate, min(float(ends.low), rate), max(float(ends.high), rate))  # rounding may cross the rate
 
 
 def interquartile_mean(values: ArrayLike, axis: int = -1) -> Floats:
@@ -59,9 +72,9 @@ def bootstrap_interval(
     confidence: float = 0.95,
     resamples: int = 10_000,
 ) -> Interval:
-    """Return a statistic of n runs with its percentile bootstrap interval (Efron, 1979).
+    """Return a statistic of n runs with its bootstrap interval (Efron, 1979), stretched as Student's; see above.
 
-    values: (n,), one number a run. With fewer than about five runs the interval is too narrow: say how many there were.
+    values: (n,), one number a run. The interval of a single run is NaN.
     Raises ValueError when values is empty, not flat or not finite.
     """
     runs = _runs(values)
@@ -76,16 +89,17 @@ def stratified_interval(
     confidence: float = 0.95,
     resamples: int = 10_000,
 ) -> Interval:
-    """Return a statistic of n runs with its stratified percentile bootstrap interval (Agarwal et al., 2021, section 4).
+    """Return a statistic of n runs with its stratified bootstrap interval (Agarwal et al., 2021, section 4), stretched.
 
     values: (n,), one number a run. strata: (n,), the label of each run's stratum (the order of its tasks). Every
-    resample has as many runs of each stratum as there were: how the orders differ does not widen the interval. A
-    stratum of one run adds no spread, so the interval is too narrow where there are few runs a stratum.
+    resample has as many runs of each stratum as there were: how the orders differ does not widen the interval. Where
+    every stratum has one run alone it is NaN.
     Raises ValueError when values is empty, not flat or not finite, or strata has another shape.
     """
     runs = _runs(values)
-    again = runs[_resampled(_labels(strata, runs), resamples, rng)]
-    return _interval(float(statistic(runs, axis=-1)), statistic(again, axis=-1), confidence)
+    labels = _labels(strata, runs)
+    again = statistic(runs[_resampled(labels, resamples, rng)], axis=-1)
+    return _interval(float(statistic(runs, axis=-1)), again, confidence, runs.size, _free(labels))
 
 
 def paired_difference(
@@ -134,7 +148,9 @@ def probability_of_improvement(
     drawn_first = _counts(_resampled(of_first, resamples, rng), before.size)
     drawn_second = _counts(_resampled(of_second, resamples, rng), after.size)
     again = np.sum(drawn_first @ wins * drawn_second, axis=1)
-    return _interval(min(float(wins.sum()), 1.0), again.clip(max=1), confidence)  # rounding may cross 1
+    n, free = before.size + after.size, _free(of_first) + _free(of_second)
+    estimate = min(float(wins.sum()), 1.0)  # rounding may cross 1
+    return _interval(estimate, again, confidence, n, free).within((0.0, 1.0))
 
 
 def _runs(values: ArrayLike) -> Floats:
@@ -176,8 +192,16 @@ def _pair_weights(first: NDArray[Any], second: NDArray[Any]) -> Floats:
     return weights
 
 
-def _interval(estimate: float, again: Floats, confidence: float) -> Interval:
-    """Return the percentile interval of what the resamples gave."""
+def _free(strata: NDArray[Any]) -> int:
+    """Return the degrees of freedom that are left: one for each run but the first of its stratum."""
+    return int(strata.size - np.unique(strata).size)
+
+
+def _interval(estimate: float, again: Floats, confidence: float, n: int, free: int) -> Interval:
+    """Return the percentile interval of what the resamples of n runs gave, stretched; NaN without any freedom."""
+    if free == 0:
+        return Interval(estimate, np.nan, np.nan)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(again, [tail, 1 - tail])
+    stretch = special.stdtrit(free, tail) / special.ndtri(tail) * np.sqrt(n / free)
+    low, high = estimate + stretch * (np.quantile(again, [tail, 1 - tail]) - estimate)
     return Interval(estimate, float(low), float(high))

@@ -65,7 +65,9 @@ class AnchoredByData(Anchored):
         self._generator = torch.Generator().manual_seed(seed)
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
-        """Add the task's importances and anchor the actor where it is now."""
+        """Add the task's importances and anchor the actor where it is now; nothing where nothing was seen of it."""
+        if not len(observations):
+            return
         chosen = torch.randperm(len(observations), generator=self._generator)[: self._samples]
         seen = torch.as_tensor(observations)[chosen].to(self._parameters[0].device)
         self._penalty.hold(self._decay * self._penalty.importances + self._importances(seen))

@@ -91,7 +91,9 @@ class CMS:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._steps, self._sums = state["steps"], list(state["sums"])
+        self._steps = state["steps"]
+        pairs = zip(state["sums"], self._slow, strict=True)
+        self._sums = [None if total is None else total.to(parameter.device) for total, (parameter, _) in pairs]
 
 
 def _periods(options: CMSOptions, names: list[str]) -> dict[str, int]:

@@ -99,11 +99,12 @@ class Nested(Taught):
 
     card: ClassVar[Card] = Card(
         part="retention",
-        summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, slow policy",
+        summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, rival, slow policy",
         paper="none (this package)",
         stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
         cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary "
-        "(2000 more where a skill suffers); 8 episodes with each earlier skill at a task's start, counted as its steps",
+        "(2000 after a won race, and once more where a skill suffers); 8 episodes with each earlier skill at a task's "
+        "start, counted as its steps",
     )
 
     def __init__(self, options: NestedOptions, learner: Learner, seed: int) -> None:
@@ -272,7 +273,7 @@ class Nested(Taught):
         fresh = self._rival.fresh
         candidate = self._learner.policy_with(self._slow.values if fresh else None)
         options = DistillationOptions() if fresh else DistillationOptions(steps=self._options.consolidation)
-        if self._slow.consolidate(candidate, self._memory, options, self._generator):
+        if self._slow.consolidate(candidate, self._learner.policy_with(), self._memory, options, self._generator):
             put_values(self._slow.values or [], self._parameters)
 
     def _take_orders(self) -> None:
@@ -297,7 +298,7 @@ class Nested(Taught):
         if kept is not None:
             self._consultation.note_agreement(rl_gradient, kept)
         if learns is not None:
-            learns.read(rl_gradient, kept, float(self._weights().sum()))
+            learns.read(rl_gradient, kept, 0.0 if kept is None else float(self._weights().sum()))
         return kept
 
     def _apply(self, update: Update, orders: Orders, kept: Tensor | None) -> None:

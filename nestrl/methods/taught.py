@@ -1,4 +1,4 @@
-"""What policy cloning and PCGrad share: teachers of old tasks, and how far the policy has drifted from each."""
+"""What policy cloning, PCGrad and nested share: teachers of old tasks, and how far the policy has drifted from each."""
 
 from abc import ABC, abstractmethod
 from typing import Any

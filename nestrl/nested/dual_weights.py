@@ -55,13 +55,16 @@ class DualWeights:
         limits = self._limits[tasks]
         excess = drifts.detach().to(limits) - limits
         self._steps += 1
-        self._active_steps += int(((excess > 0) & (self._weights[tasks] > self._minimum)).any())
+        constraining = (self._weights[tasks] > self._minimum) | (self._minimum == self._maximum)
+        self._active_steps += int(((excess > 0) & constraining).any())
         growth = torch.exp(self._rate * torch.clamp(excess / limits, -1, 1))
         self._weights[tasks] = torch.clamp(self._weights[tasks] * growth, self._minimum, self._maximum)
 
     @property
     def active_share(self) -> float:
         """Share of all steps so far at which some task was over its limit with a weight above the minimum, in 0..1.
+
+        Constant weights have no minimum.
 
         Under .05 the limit constrains nothing, over .95 the weights cannot enforce it: both are alarms.
         """

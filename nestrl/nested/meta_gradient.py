@@ -69,7 +69,7 @@ def effects(displacement: Tensor, depths: Tensor, retention_gradient: Tensor | N
 
     log step   d
     depth      depths * d, with each parameter's depth in -1..1
-    log share  -|d| m / |m|, as far as the step is retention; nothing without old tasks
+    log share  -|d| m / |m|, as of a step that is all retention; nothing without old tasks
     """
     pull = torch.zeros_like(displacement)
     if retention_gradient is not None:

@@ -92,14 +92,15 @@ def spread(one: Tally, other: Tally) -> float:
 
 
 def last_window(marks: Sequence[tuple[float, Tally]], rounds: int) -> Halves | None:
-    """Return the halves of the last window of (progress, tally), of `rounds` at least; None before it is whole."""
+    """Return the halves of the last window of (progress, tally), of `rounds` at least; None before both are whole."""
     progress, now = marks[-1]
     old = [t for at, t in marks if at <= progress - SHARE and _enough(now.since(t), rounds)]
     if not old:
         return None
     since = now.since(old[-1])
     middle = next(t for _, t in marks if 2 * t.since(old[-1]).episodes >= since.episodes)
-    return Halves(middle.since(old[-1]), now.since(middle))
+    halves = Halves(middle.since(old[-1]), now.since(middle))
+    return halves if min(half.episodes for half in halves) >= ENOUGH else None
 
 
 def is_trap(trial: Trial) -> bool:
@@ -211,5 +212,5 @@ class Rival:
 
 
 def _enough(episodes: Tally, rounds: int) -> bool:
-    """Return whether these episodes are rounds enough, and the mean of each half means something."""
+    """Return whether these episodes are rounds enough, and enough that the mean of each half can mean something."""
     return episodes.rounds >= rounds and episodes.episodes >= 2 * ENOUGH

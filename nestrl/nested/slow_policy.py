@@ -23,7 +23,7 @@ class SlowPolicy:
     A candidate starts from the fast policy and is distilled from the teachers of all tasks: it is held to their
     answers, never to its own earlier ones, so drift does not add up over tasks. It is committed when on fresh memory
     batches every task's drift is within the limit, or not above that of the policy which answers for the task until
-    then; if not, it is distilled once more, for longer.
+    then (this one, or for what it has not taken in the fast one); if not, it is distilled once more, for longer.
 
     drift_limit: in nats.
     """
@@ -46,13 +46,18 @@ class SlowPolicy:
         return 0 if self.policy is None else n_bytes(self.policy.parameters)
 
     def consolidate(
-        self, candidate: OwnPolicy, memory: TeacherMemory, options: DistillationOptions, generator: torch.Generator
+        self,
+        candidate: OwnPolicy,
+        fast: OwnPolicy,
+        memory: TeacherMemory,
+        options: DistillationOptions,
+        generator: torch.Generator,
     ) -> bool:
         """Try to take in all tasks of the memory with a candidate that may be trained; tell whether it was committed.
 
         Where there is but one task the candidate is taken as it is.
         """
-        limits = self._present_drifts(candidate, _judged(memory, generator)).clamp(min=self._drift_limit)
+        limits = self._present_drifts(fast, _judged(memory, generator)).clamp(min=self._drift_limit)
         for attempt in (options, PATIENT):
             if len(memory.tasks) > 1:
                 distill(candidate, memory, attempt, generator)

@@ -10,14 +10,23 @@ from typing import Any
 import numpy as np
 
 from nestrl.errors import BadConfig, UnknownName, nearest
-from nestrl.evaluation.retention import Floats, ReferenceCurves, SuccessCurves, covers, metrics
+from nestrl.evaluation.retention import (
+    DIFFERENCE,
+    MEASURES,
+    Bounds,
+    Floats,
+    ReferenceCurves,
+    SuccessCurves,
+    covers,
+    metrics,
+)
 from nestrl.evaluation.statistics import Interval, paired_difference, probability_of_improvement, stratified_interval
 from nestrl.methods import Card, find_method
 from nestrl.studies.ledger import Record
 from nestrl.studies.study import Study
 from nestrl.training.references import how_to_make
 
-FEWEST_SEEDS = 5  # below it a bootstrap interval is too narrow to be believed (Agarwal et al., 2021)
+FEWEST_SEEDS = 5  # below it an interval stands on too little to be believed (Agarwal et al., 2021)
 TOLERANCE = 0.02  # whole rollouts, and whole episodes of trials, make lives end a little apart
 
 AS_NEEDED = "as needed"  # what adaptive segments take, each run its own
@@ -88,9 +97,13 @@ class MethodRuns:
         """The most that any run stored beside its network."""
         return max(record.memory_bytes for record in self.records)
 
-    def estimate(self, values: Sequence[float | None]) -> Interval | None:
+    def estimate(self, values: Sequence[float | None], bounds: Bounds = DIFFERENCE) -> Interval | None:
         """Return the interquartile mean of one number a run, with its 95 % interval stratified over orders."""
-        return estimate(values, [record.order for record in self.records])
+        return estimate(values, [record.order for record in self.records], bounds)
+
+    def metric(self, name: str) -> Interval | None:
+        """Return that of one metric."""
+        return self.estimate(self.values(name), MEASURES[name].bounds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,18 +177,16 @@ def _compare(
     return Comparison(regime, sequence, methods, failed, against, (*mixed, *missing))
 
 
-def estimate(values: Sequence[float | None], orders: Sequence[int]) -> Interval | None:
+def estimate(values: Sequence[float | None], orders: Sequence[int], bounds: Bounds = DIFFERENCE) -> Interval | None:
     """Return the interquartile mean with its 95 % interval, or None when a run lacks the value.
 
-    Runs are resampled within their order where each order has two runs or more, else all together. The interval of a
-    single run is NaN.
+    bounds: between which such numbers lie. Runs are resampled within their order where each order has two runs or more,
+    else all together. The interval of a single run is NaN.
     """
     numbers = [value for value in values if value is not None and not np.isnan(value)]
     if not numbers or len(numbers) < len(values):
         return None
-    if len(numbers) == 1:
-        return Interval(float(numbers[0]), np.nan, np.nan)
-    return stratified_interval(numbers, strata(orders), np.random.default_rng(0))
+    return stratified_interval(numbers, strata(orders), np.random.default_rng(0)).within(bounds)
 
 
 def paired(first: MethodRuns, second: MethodRuns) -> list[tuple[int, int]]:
@@ -194,7 +205,9 @@ def difference(baseline: MethodRuns, method: MethodRuns, metric: str = "average_
     if values is None:
         return None
     first, second, orders = values
-    return paired_difference(first, second, np.random.default_rng(0), strata=orders)
+    lowest, highest = MEASURES[metric].bounds
+    apart = highest - lowest
+    return paired_difference(first, second, np.random.default_rng(0), strata=orders).within((-apart, apart))
 
 
 def probability(baseline: MethodRuns, method: MethodRuns) -> Interval | None:

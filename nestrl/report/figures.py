@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from nestrl.evaluation.retention import Floats, SuccessCurves
+from nestrl.evaluation.retention import AMOUNT, Floats, SuccessCurves
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import Comparison, MethodRuns
 from nestrl.report.losses import in_order_met, loss_by_age, matrix_by_position, mean_matrix
@@ -60,7 +60,7 @@ def bars(comparison: Comparison) -> StudyFigure:
     """Return average performance, forgetting and forward transfer of every method with their intervals."""
     figure, axes = _list_of_methods(comparison, len(BARS))
     for place, name in zip(axes, BARS, strict=True):
-        intervals = [method.estimate(method.values(name)) for method in comparison.methods]
+        intervals = [method.metric(name) for method in comparison.methods]
         _draw_intervals(place, intervals, comparison)
         place.set_title(TITLES[name], fontsize=9)
         place.axvline(0, color="black", linewidth=0.6)
@@ -71,7 +71,7 @@ def bars(comparison: Comparison) -> StudyFigure:
 def costs(comparison: Comparison) -> StudyFigure:
     """Return minutes of wall clock and megabytes beside the network of every method."""
     figure, (minutes, memory) = _list_of_methods(comparison, 2)
-    _draw_intervals(minutes, [method.estimate(method.minutes) for method in comparison.methods], comparison)
+    _draw_intervals(minutes, [method.estimate(method.minutes, AMOUNT) for method in comparison.methods], comparison)
     minutes.set_title("minutes a run", fontsize=9)
     sizes = [method.memory_bytes for method in comparison.methods]
     _draw_intervals(memory, [Interval(size, size, size) for size in sizes], comparison)

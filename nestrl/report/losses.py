@@ -59,10 +59,10 @@ def loss_by_age(curves: SuccessCurves) -> Floats:
 
 
 def known_and_final(curves: SuccessCurves, task: int) -> tuple[float, float]:
-    """Return success on a task at the end of its last segment and at the end of the life."""
+    """Return success on a task at the end of its last segment (NaN without any) and at the end of the life."""
     matrix = retention_matrix(curves)
-    own = max(segment for segment, (trained, _, _) in enumerate(curves.segments) if trained == task)
-    return float(matrix[own, task]), float(matrix[-1, task])
+    own = [matrix[segment, task] for segment, (trained, _, _) in enumerate(curves.segments) if trained == task]
+    return float(own[-1]) if own else float("nan"), float(matrix[-1, task])
 
 
 def _skills_growing_old(curves: SuccessCurves) -> Iterator[tuple[int, int, int]]:

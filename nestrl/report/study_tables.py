@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nestrl.evaluation.retention import Floats, SuccessCurves
+from nestrl.evaluation.retention import AMOUNT, RATE, TRANSFER, Floats, SuccessCurves
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import FEWEST_SEEDS, Comparison, MethodRuns, difference, estimate, paired, probability
 from nestrl.report.losses import known_and_final, loss_at_boundaries, loss_by_age
@@ -89,7 +89,7 @@ def main_table(comparison: Comparison) -> StudyTable:
     rows = [
         (
             *(method.label, len(method.records)),
-            *(method.estimate(method.values(name)) for name in HEADLINES),
+            *(method.metric(name) for name in HEADLINES),
             *([_thousands_to_all(method)] if comparison.adaptive else []),
             *(of(comparison.baseline, method) for of in (difference, probability)),
             *(Bytes(method.memory_bytes), ", ".join(method.flags)),
@@ -101,7 +101,7 @@ def main_table(comparison: Comparison) -> StudyTable:
 
 def measure_table(comparison: Comparison) -> StudyTable:
     """Return a row for each method, a column for every metric."""
-    rows = [(method.label, *(method.estimate(method.values(name)) for name in TITLES)) for method in comparison.methods]
+    rows = [(method.label, *(method.metric(name) for name in TITLES)) for method in comparison.methods]
     return StudyTable("measures", f"Every metric: {comparison.title}", ("method", *TITLES.values()), tuple(rows))
 
 
@@ -125,8 +125,9 @@ def task_table(comparison: Comparison) -> StudyTable:
         for name in comparison.methods[0].records[0].tasks:
             pairs = [known_and_final(curves, curves.task_names.index(name)) for curves in method.curves]
             known, final = np.array(pairs).T
-            own, lost = (None, None) if method.joint else (method.estimate(known), method.estimate(known - final))
-            rows.append((method.label, name, own, method.estimate(final), lost, _transfer_to(method, name)))
+            own = None if method.joint else method.estimate(known, RATE)
+            lost = None if method.joint else method.estimate(known - final)
+            rows.append((method.label, name, own, method.estimate(final, RATE), lost, _transfer_to(method, name)))
     return StudyTable("tasks", f"Each task: {comparison.title}", head, tuple(rows))
 
 
@@ -156,7 +157,10 @@ def transfer_by_pair(method: MethodRuns) -> dict[tuple[str, str], Interval | Non
             task, before = names[place], names[place - 1]
             if task not in names[:place]:
                 found.setdefault((task, before), []).append((transfer.get(task), record.order))
-    return {pair: estimate(*zip(*values, strict=True)) for pair, values in found.items()}
+    return {
+        pair: estimate([value for value, _ in values], [order for _, order in values], TRANSFER)
+        for pair, values in found.items()
+    }
 
 
 def _hindered(by_method: Mapping[str, Mapping[tuple[str, str], Interval | None]]) -> tuple[str, ...]:
@@ -194,7 +198,7 @@ def cost_table(comparison: Comparison) -> StudyTable:
     head = ("method", "minutes", "minutes / finetune", "memory", "parameters", "stores", "costs", "knows")
     rows = [
         (
-            *(method.label, method.estimate(method.minutes), _relative_time(comparison, method)),
+            *(method.label, method.estimate(method.minutes, AMOUNT), _relative_time(comparison, method)),
             *(Bytes(method.memory_bytes), max(record.n_parameters for record in method.records)),
             *((method.card.stores, method.card.cost, ", ".join(method.card.knows)) if method.card else [None] * 3),
         )
@@ -248,10 +252,11 @@ def _notes(comparison: Comparison) -> list[str]:
         if len(paired(comparison.baseline, method)) < len(method.records)
     ]
     return [
-        *([f"WARNING: fewer than {FEWEST_SEEDS} seeds of {', '.join(few)}: intervals too narrow."] if few else []),
+        *([f"WARNING: fewer than {FEWEST_SEEDS} seeds of {', '.join(few)}: they tell little."] if few else []),
         *(f"WARNING: {sentence}" for sentence in comparison.warnings),
-        "Interquartile mean over runs [95 % bootstrap interval, stratified over orders]; differences and ratios over "
-        f"pairs of runs of one order and seed{': fewer pairs of ' + ', '.join(unpaired) if unpaired else ''}.",
+        "Interquartile mean over runs [95 % bootstrap interval, stratified over orders, with Student's correction for "
+        "few runs]; differences and ratios over pairs of runs of one order and seed"
+        f"{': fewer pairs of ' + ', '.join(unpaired) if unpaired else ''}.",
         *_nulls(comparison),
     ]
 
@@ -260,7 +265,7 @@ def _nulls(comparison: Comparison) -> list[str]:
     lines = []
     for method in comparison.methods:
         if NULL_METHOD in method.records[0].method_name.split("+"):
-            transfer = method.estimate(method.values("forward_transfer_later"))
+            transfer = method.metric("forward_transfer_later")
             measured = "not measured" if transfer is None else f"measured {shown(transfer)}"
             lines.append(f"null: {method.label} starts every task afresh: true forward transfer 0, {measured}.")
     return lines or [f"null: no method here has a true forward transfer of 0; {NULL_METHOD} would have."]
@@ -269,7 +274,7 @@ def _nulls(comparison: Comparison) -> list[str]:
 def _thousands_to_all(method: MethodRuns) -> Interval | None:
     """Return the steps until all tasks stood at the target together; None where some run never came there."""
     steps = method.values("steps_to_all")
-    return method.estimate([value and value / 1000 for value in steps])
+    return method.estimate([value and value / 1000 for value in steps], AMOUNT)
 
 
 def _relative_time(comparison: Comparison, method: MethodRuns) -> Interval | None:
@@ -279,7 +284,7 @@ def _relative_time(comparison: Comparison, method: MethodRuns) -> Interval | Non
         return None
     pairs = paired(plain, method)
     ratios = [(method.minutes[j] or 0) / (plain.minutes[i] or np.inf) for i, j in pairs]
-    return estimate(ratios, [method.records[j].order for _, j in pairs]) if pairs else None
+    return estimate(ratios, [method.records[j].order for _, j in pairs], AMOUNT) if pairs else None
 
 
 def _transfer_to(method: MethodRuns, task: str) -> Interval | None:
@@ -290,7 +295,7 @@ def _transfer_to(method: MethodRuns, task: str) -> Interval | None:
     for row in method.by_run:
         each = zip(row["skills"], row["forward_transfer_by_skill"], strict=True)
         values.append(_mean([value for skill, value in each if skill == task]))
-    return method.estimate(values)
+    return method.estimate(values, TRANSFER)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

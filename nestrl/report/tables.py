@@ -1,5 +1,6 @@
 """Tables of runs as Markdown, aligned so that a terminal shows them well too."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -86,8 +87,8 @@ def comparison_table(runs: Sequence[Run]) -> str:
     rows = []
     for (sequence, method), members in grouped(runs).items():
         values = [run.metrics for run in members]
-        cells = [_estimate([getattr(value, name) for value in values]) for name in TITLES]
-        cells += [_estimate([value.steps_to_all for value in values], "{:,.0f}")] if adaptive else []
+        cells = [_estimate(name, values) for name in TITLES]
+        cells += [_estimate("steps_to_all", values, "{:,.0f}")] if adaptive else []
         rows.append([f"{sequence} {method}", str(len(members)), *cells])
     return table(["sequence, method", "runs", *TITLES.values(), *([TO_ALL.title] if adaptive else [])], rows)
 
@@ -137,18 +138,19 @@ def _aligned(cells: Sequence[str], widths: Sequence[int], right: bool) -> list[s
 
 
 def _all_but_seed(run: Run) -> str:
-    config = run.config
-    options = dict(config.method_options)
-    return repr((config.sequence, options, config.agent, config.evaluations_per_segment, config.segment_rule))
+    """Return what decides which question a run answers: its configuration without what chance or speed hang on."""
+    whatever = {"seed", "threads", "imports", "checkpoint_every"}
+    fields = dataclasses.fields(run.config)
+    return repr([getattr(run.config, field.name) for field in fields if field.name not in whatever])
 
 
-def _estimate(values: Sequence[float | None], form: str = "{:.2f}") -> str:
-    numbers = [value for value in values if value is not None]
-    if not numbers or len(numbers) < len(values):
+def _estimate(name: str, metrics: Sequence[Metrics], form: str = "{:.2f}") -> str:
+    numbers = [value for value in (getattr(each, name) for each in metrics) if value is not None]
+    if not numbers or len(numbers) < len(metrics):
         return "–"
-    if len(numbers) == 1:
-        return form.format(numbers[0])
-    interval = bootstrap_interval(np.array(numbers), interquartile_mean, np.random.default_rng(0))
+    interval = bootstrap_interval(numbers, interquartile_mean, np.random.default_rng(0)).within(MEASURES[name].bounds)
+    if np.isnan(interval.low):
+        return form.format(interval.estimate)
     estimate, low, high = (form.format(value) for value in (interval.estimate, interval.low, interval.high))
     return f"{estimate} [{low}, {high}]"
 

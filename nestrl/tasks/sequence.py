@@ -6,9 +6,6 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nestrl.errors import BadConfig, nearest
 
 
@@ -96,17 +93,6 @@ class TaskSequence:
     def total_steps(self) -> int:
         """Environment steps of the whole life."""
         return sum(segment.steps for segment in self.segments)
-
-    @property
-    def boundaries(self) -> NDArray[np.int64]:
-        """Steps at which segments start and end, (n_segments + 1,): 0 first, `total_steps` last."""
-        return np.cumsum([0, *(segment.steps for segment in self.segments)], dtype=np.int64)
-
-    def segment_of_step(self, step: int) -> int:
-        """Return the index of the segment in which environment step `step` (0 <= step < total_steps) is taken."""
-        if not 0 <= step < self.total_steps:
-            raise BadConfig(f"Step {step} is outside sequence {self.name!r}, which has {self.total_steps} steps.")
-        return int(np.searchsorted(self.boundaries, step, side="right")) - 1
 
     def task_index(self, name: str) -> int:
         """Return the index of a task; BadConfig with the nearest names if there is none of that name."""

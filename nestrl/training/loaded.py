@@ -38,7 +38,6 @@ class LoadedAgent:
         rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)  # the real ones come with the weights
         learner = replace(self.config.agent, device="cpu")  # wherever it was trained, it acts on any machine
         self._agent = Agent(learner, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
-        self._agent.algorithm.policy.load_state_dict(weights)
         self._agent.allow_trials(self._try_out)
         method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
         self._method = with_less_told(self.config, method, self._agent, rows[1], self._try_out)
@@ -46,6 +45,8 @@ class LoadedAgent:
         if found:
             with used(found.path):
                 self._method.load_state_dict(found.state["method"])
+                weights = found.state["agent"]["policy"]  # of the same moment as what the method knows
+        self._agent.algorithm.policy.load_state_dict(weights)
 
     def predict(self, obs: Any, *, task: str, deterministic: bool = True) -> tuple[np.ndarray, None]:
         """Return (action, None) for an observation as the task's own environment gives it, single or batched.

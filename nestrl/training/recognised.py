@@ -94,7 +94,9 @@ class Recognised:
         self._choices.clear()
 
     def _remember(self, task: int, observations: Tensor) -> None:
-        """Replace what is kept of a task by evenly spaced rows of these observations (m, D + N)."""
+        """Replace what is kept of a task by evenly spaced rows of these observations (m, D + N), if there are any."""
+        if not len(observations):
+            return
         rows = torch.linspace(0, len(observations) - 1, min(SAMPLES, len(observations))).long()
         self._seen[task] = observations[rows, : self._n_features].clone()
         self._fitted = False

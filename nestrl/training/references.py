@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 
 from nestrl.agents.agent import AgentConfig
 from nestrl.agents.envpool_env import PREFIX
+from nestrl.agents.normalization import SIMULATIONS
 from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import versions
 from nestrl.training.writing import one_clear_error, write_json
+
+OURS = "nestrl/"
+"""In the ids of our own environments, which declare the scales of their observations: those of others are measured."""
 
 Curve = tuple[NDArray[np.floating | np.integer], NDArray[np.float64]]
 """Steps (n,) and success (n,) in 0..1."""
@@ -67,6 +71,7 @@ def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
     task = config.sequence.tasks[config.sequence.task_index(task_name)]
     here = versions()
     scaled = {} if task.reward_scale == 1 else {"reward_scale": task.reward_scale}
+    measured = {} if OURS in task.env_id else {"normalizer": f"{SIMULATIONS} simulations"}
     physics = "envpool" if task.env_id.startswith(PREFIX) else "mujoco"
     return {
         "environment": task.env_id,
@@ -76,7 +81,7 @@ def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
         "steps": reference_steps(config.sequence, task_name),
         "agent": _plain(config.agent),
         "versions": {name: here.get(name) for name in (physics, "torch", "stable-baselines3")},
-    } | scaled
+    } | (scaled | measured)
 
 
 def reference_steps(sequence: TaskSequence, task_name: str) -> int:

@@ -78,7 +78,7 @@ class Worlds:
 
     def normalizer_rows(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return mean and scale (n_tasks, D) of the observations of every task, declared or measured."""
-        return normalizer_rows(self._examined, self.union)
+        return normalizer_rows(self._tasks, self._examined, self.union)
 
     def close(self) -> None:
         """Free all simulations."""

@@ -41,7 +41,7 @@ class World:
             [environment.single_observation_space for environment in environments],
             [environment.single_action_space for environment in environments],
         )
-        self.agent = Agent(config, self.union, normalizer_rows(environments, self.union), seed)
+        self.agent = Agent(config, self.union, normalizer_rows(tasks, environments, self.union), seed)
 
     def start(self, index: int, first: bool = False) -> TaskVecEnv:
         vec_env = TaskVecEnv(make_environment(self.tasks[index], self.config.n_envs), self.union, index)

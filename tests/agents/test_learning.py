@@ -17,7 +17,7 @@ def trained(config: AgentConfig, task: Task, steps: int) -> tuple[float, float]:
     """Return success and mean return over 64 episodes after training."""
     examined = make_environment(task, 64)
     union = UnionSpace([examined.single_observation_space], [examined.single_action_space])
-    agent = Agent(config, union, normalizer_rows([examined], union), seed=0)
+    agent = Agent(config, union, normalizer_rows([task], [examined], union), seed=0)
     agent.start_task(0, TaskVecEnv(make_environment(task, config.n_envs), union, 0), first=True)
     agent.learn(steps)
     episodes = evaluate(agent.policy, examined, union, 0, seed=1)

@@ -87,9 +87,12 @@ def test_trials_are_charged_to_the_segment_and_give_all_policies_the_same_starts
     assert trial.returns.tolist() == [[1.0] * 3, [2.0] * 3]
     assert trial.success.tolist() == [[False] * 3, [True] * 3]
     assert agent.learn(2 * STEPS) == 100 + 2 * STEPS  # 100 charged steps, and whole rollouts for the rest
+    before = agent.state_dict()["segment"]
     agent.trial([agent.policy], 1, 3, charged=False)
-    assert seeds[1] != seeds[0]
+    assert agent.state_dict()["segment"] == before  # however often it is tested, training goes on alike
     assert agent.learn(STEPS) == STEPS
+    agent.trial([agent.policy], 1, 3)
+    assert len(set(seeds)) == 3
 
 
 def test_progress_counts_rollouts_and_trials():

@@ -53,6 +53,14 @@ def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical(name):
     assert resumes_exactly(lambda learner: make(name, learner))
 
 
+@pytest.mark.parametrize("name", ["ewc", "mas"])
+def test_a_task_of_which_nothing_was_seen_is_not_measured(name):
+    learner = FakeLearner()
+    method = make(name, learner)
+    method.end(0, 0, learner.observations(0, 100)[:0])
+    assert not method._penalty.importances.any()
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_resumed_run_meets_the_next_boundary_alike(name):
     learner = FakeLearner()

@@ -39,7 +39,9 @@ def test_brings_back_what_the_fast_policy_has_lost():
     lost = drifts(learner, memory, generator)
     slow = SlowPolicy(drift_limit=0.03)
     assert lost.max() > 0.3
-    assert slow.consolidate(learner.policy_with(), memory, DistillationOptions(steps=400), generator)
+    assert slow.consolidate(
+        learner.policy_with(), learner.policy_with(), memory, DistillationOptions(steps=400), generator
+    )
     assert drifts(slow.policy, memory, generator).max() < 0.1
     assert (tuple(slow.drifts), slow.commits) == ((0, 1, 2), 1)
     assert torch.equal(
@@ -53,7 +55,7 @@ def slow_with_the_first_skill():
     """A slow policy of task 0, a fast one that has lost it over task 1, and the memory of both."""
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory, slow = memory_of(learner, [0], generator), SlowPolicy(drift_limit=0.03)
-    assert slow.consolidate(learner.policy_with(), memory, HASTY, generator)
+    assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator)
     learn_and_remember(learner, memory, 1, generator)
     assert drifts(learner, memory, generator)[0] > 0.3
     return slow, learner, memory, generator
@@ -62,7 +64,7 @@ def slow_with_the_first_skill():
 @pytest.mark.learning
 def test_what_does_not_come_back_at_once_is_tried_once_more(slow_with_the_first_skill):
     slow, learner, memory, generator = slow_with_the_first_skill
-    assert slow.consolidate(learner.policy_with(), memory, HASTY, generator)
+    assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator)
     assert drifts(slow.policy, memory, generator).max() < 0.04
     assert (tuple(slow.drifts), slow.commits) == ((0, 1), 2)
 
@@ -70,9 +72,18 @@ def test_what_does_not_come_back_at_once_is_tried_once_more(slow_with_the_first_
 def test_what_the_fast_policy_has_lost_is_not_committed(slow_with_the_first_skill, monkeypatch):
     slow, learner, memory, generator = slow_with_the_first_skill
     monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
-    assert not slow.consolidate(learner.policy_with(), memory, HASTY, generator)
+    assert not slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator)
     assert (tuple(slow.drifts), slow.commits) == ((0,), 1)
     assert drifts(slow.policy, memory, generator)[0] < 0.001
+
+
+def test_a_candidate_that_begins_without_the_new_skill_is_judged_by_who_has_it(slow_with_the_first_skill, monkeypatch):
+    slow, learner, memory, generator = slow_with_the_first_skill
+    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
+    ignorant = learner.policy_with(slow.values)  # as after a race that a fresh network won
+    assert drifts(ignorant, memory, generator)[1] > 0.3
+    assert not slow.consolidate(ignorant, learner.policy_with(), memory, HASTY, generator)
+    assert (tuple(slow.drifts), slow.commits) == ((0,), 1)
 
 
 def test_is_not_committed_where_a_skill_would_become_worse(monkeypatch):
@@ -80,7 +91,7 @@ def test_is_not_committed_where_a_skill_would_become_worse(monkeypatch):
     memory = memory_of(learner, [0, 1], generator)
     monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", DistillationOptions(steps=10))
     slow = SlowPolicy(drift_limit=1e-9)  # the fast policy is the last task's teacher, and drifts from it in any step
-    assert not slow.consolidate(learner.policy_with(), memory, HASTY, generator)
+    assert not slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator)
     assert slow.policy is None
     assert slow.drifts == {}
 
@@ -90,7 +101,7 @@ def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
     memory = memory_of(learner, [0, 1], generator)
     before = learner.parameters()
     slow = SlowPolicy(drift_limit=10.0)
-    slow.consolidate(learner.policy_with(), memory, DistillationOptions(steps=50), generator)
+    slow.consolidate(learner.policy_with(), learner.policy_with(), memory, DistillationOptions(steps=50), generator)
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
     twin = SlowPolicy(drift_limit=10.0)
     twin.load_state_dict(slow.state_dict(), FakePolicy(learner))

@@ -33,7 +33,9 @@ def drift_of_first_task(config, method_name, optimizer_class=RegulatedAdam, step
         [environment.single_observation_space for environment in environments],
         [environment.single_action_space for environment in environments],
     )
-    agent = Agent(config, union, normalizer_rows(environments, union), seed=0, optimizer_class=optimizer_class)
+    agent = Agent(
+        config, union, normalizer_rows(PENDULUMS, environments, union), seed=0, optimizer_class=optimizer_class
+    )
     options = {"drift_limit": DRIFT_LIMIT} if method_name == "cloning" else {}
     method = make_method(method_name, options, agent, seed=0)
     if optimizer_class is RegulatedAdam:

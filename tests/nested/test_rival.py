@@ -8,7 +8,7 @@ import pytest
 
 from nestrl.agents.tally import Tally
 from nestrl.agents.trial import Trial
-from nestrl.nested.rival import SHARE, TURN, Rival, is_trap
+from nestrl.nested.rival import SHARE, TURN, Rival, is_trap, last_window
 
 SIMULATIONS, PAUSES = 31, 50
 
@@ -116,6 +116,12 @@ def test_the_fresh_one_goes_on_from_where_its_turn_ended():
 def test_no_race_where_there_is_no_doubt(options):
     rival, history, _ = race(**{"known": standing(1), "fresh": rising(20)} | options)
     assert set(history) == {"known"} and rival.races == 0
+
+
+def test_episodes_that_all_ended_at_once_are_not_judged_by_an_empty_half():
+    half, whole = Tally(10, 300, 300.0, 310.0, 300), Tally(10, 600, 600.0, 620.0, 600)
+    assert last_window([(0.0, Tally(10)), (SHARE, half)], 4) is None
+    assert last_window([(0.0, Tally(10)), (SHARE / 2, half), (SHARE, whole)], 4) == (half, half)
 
 
 @pytest.mark.parametrize(("success", "rounds"), [(0.4, 4), (0.2, 6), (0.0, 6)])

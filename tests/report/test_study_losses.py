@@ -32,6 +32,11 @@ def test_loss_at_boundaries() -> None:
     assert loss_at_boundaries(THREE) == pytest.approx([0.4, (-0.1 + 0.5) / 2])
 
 
+def test_a_task_that_is_never_trained_was_never_known() -> None:
+    never, trained = (known_and_final(life([[0, 0], [0.8, 0.2]], [0]), task) for task in (1, 0))
+    assert np.isnan(never[0]) and (never[1], *trained) == (0.2, 0.8, 0.8)
+
+
 def test_loss_by_age() -> None:
     assert loss_by_age(THREE) == pytest.approx([(0.4 + 0.5) / 2, 0.3])
 

@@ -8,6 +8,7 @@ from nestrl.evaluation.statistics import wilson_interval
 from nestrl.report.tables import (
     comparison_table,
     differing_versions,
+    grouped,
     metrics_table,
     retention_table,
     success_table,
@@ -47,8 +48,16 @@ def test_comparison_groups_by_method_with_intervals(make_run: MakeRun) -> None:
     head, _, finetune, cloning = comparison_table(runs).splitlines()
     assert "forgetting" in head
     cells = [cell.strip() for cell in finetune.split("|")[1:-1]]
-    assert cells[:4] == ["pair finetune", "2", "0.38 [0.25, 0.50]", "0.38 [0.25, 0.50]"]
+    assert cells[:4] == ["pair finetune", "2", "0.38 [0.00, 1.00]", "0.38 [-0.77, 1.00]"]  # two runs tell little
     assert [cell.strip() for cell in cloning.split("|")[1:5]] == ["pair cloning", "1", "0.75", "0.00"]
+
+
+def test_runs_that_were_told_or_measured_otherwise_are_not_averaged(make_run: MakeRun) -> None:
+    runs = [make_run(seed=seed) for seed in range(3)]
+    for run, otherwise in zip(runs[1:], ({"identity": "observed"}, {"evaluation_episodes": 7}), strict=True):
+        path = run.path / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | otherwise))
+    assert [len(members) for members in grouped([Run(run.path) for run in runs]).values()] == [1, 1, 1]
 
 
 def test_comparison_of_an_unfinished_run_says_what_to_do(make_run: MakeRun) -> None:

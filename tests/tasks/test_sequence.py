@@ -14,15 +14,6 @@ def life(*segments: tuple[str, int], tasks: tuple[Task, ...] = (A, B)) -> TaskSe
     return TaskSequence("life", tasks, tuple(Segment(*segment) for segment in segments))
 
 
-def test_boundaries_and_segment_of_step() -> None:
-    sequence = life(("a", 100), ("b", 50), ("a", 10))
-    assert sequence.boundaries.tolist() == [0, 100, 150, 160]
-    assert [sequence.segment_of_step(step) for step in (0, 99, 100, 149, 150, 159)] == [0, 0, 1, 1, 2, 2]
-    assert sequence.total_steps == 160
-    with pytest.raises(BadConfig, match="160 steps"):
-        sequence.segment_of_step(160)
-
-
 @pytest.mark.parametrize(
     ("segments", "tasks", "message"),
     [

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_worlds import AGENTS, TINY, tasks, tiny_config
 
+import nestrl
 from nestrl.errors import RunExists
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training.checkpoint import load_newest
@@ -169,6 +171,10 @@ def test_damaged_newest_checkpoint_gives_way_to_the_older_one(whole: dict[str, P
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
+    older = load_newest(tmp_path / "run" / "checkpoints")
+    acting = nestrl.load(tmp_path / "run")._agent.algorithm.policy.state_dict()
+    assert older is not None
+    assert all(torch.equal(acting[name], value) for name, value in older.state["agent"]["policy"].items())
     listener = Listener()
     run(tiny_config(), tmp_path / "run", resume=True, display=listener)
     assert any(newest.name in text and "damaged" in text for text in listener.said)
