@@ -1,4 +1,4 @@
-"""Every study that puts the nested agent beside cloning, in one table, a row each; and what it costs to be told less.
+"""Every study that puts the nested agent beside its rivals, in one table; and what being told less costs.
 
 python scripts/regimes.py     # reads results/*/finished.jsonl, writes results/regimes.md and results/no-identity.md
 """
@@ -12,7 +12,7 @@ from nestrl.report.tables import TITLES, table
 from nestrl.studies.study import open_study
 
 ROOT = Path(__file__).resolve().parents[1]
-NESTED, RIVAL = "nested", "cloning"
+NESTED, RIVALS = "nested", ("cloning", "clonex")
 STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
@@ -36,24 +36,26 @@ METRICS = ("average_performance", "forgetting", "forward_transfer_later")
 
 
 def rows() -> Iterator[list[str]]:
-    """Yield a row for each study and kind of head in which both have finished runs."""
+    """Yield a row for each study, kind of head and rival with which the nested agent has pairs of finished runs."""
     for name, what in STUDIES.items():
         folder = ROOT / "results" / name
         if folder.is_dir():
-            for comparison in comparisons(open_study(folder), RIVAL):
-                yield from row(what + HEADS.get(comparison.regime, ""), comparison)
+            for comparison in comparisons(open_study(folder)):
+                for rival in RIVALS:
+                    yield from row(what + HEADS.get(comparison.regime, ""), rival, comparison)
 
 
-def row(what: str, comparison: Comparison) -> Iterator[list[str]]:
+def row(what: str, label: str, comparison: Comparison) -> Iterator[list[str]]:
     """Yield the row, if both have runs there, and pairs enough for a difference."""
-    nested, rival = comparison.find(NESTED), comparison.find(RIVAL)
-    if nested is None or rival is None:
+    nested, rival = comparison.find(NESTED), comparison.find(label)
+    if nested is None or rival is None or difference(rival, nested) is None:
         return
-    ahead = difference(rival, nested)
-    if ahead is None:
-        return
-    values = [shown(method.metric(metric)) for metric in METRICS for method in (nested, rival)]
-    yield [what, str(len(paired(rival, nested))), *values[:2], shown(ahead), *values[2:]]
+    cells = [what, label, str(len(paired(rival, nested)))]
+    for metric in METRICS:
+        cells += [
+            shown(cell) for cell in (nested.metric(metric), rival.metric(metric), difference(rival, nested, metric))
+        ]
+    yield cells
 
 
 def told_less() -> Iterator[list[str]]:
@@ -72,9 +74,9 @@ def main() -> None:
     of_each, *others = (TITLES[metric] for metric in METRICS)
     head = ["what tells the task", "runs", of_each, "paired difference", *others]
     (ROOT / "results" / "no-identity.md").write_text(table(head, told_less()) + "\n")
-    performance, *others = (f"{TITLES[metric]}: {{}}" for metric in METRICS)
-    head = ["regime", "pairs", *(performance.format(name) for name in (NESTED, RIVAL)), "paired difference"]
-    head += [title.format(name) for title in others for name in (NESTED, RIVAL)]
+    head = ["regime", "rival", "pairs"]
+    for metric in METRICS:
+        head += [f"{TITLES[metric]}: {NESTED}", "rival", "paired difference"]
     (ROOT / "results" / "regimes.md").write_text(table(head, rows()) + "\n")
 
 

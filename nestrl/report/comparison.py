@@ -94,7 +94,7 @@ class MethodRuns:
 
     @property
     def memory_bytes(self) -> int:
-        """The most that any run stored beside its network."""
+        """The most that any run stored beside its network while it trained its last task."""
         return max(record.memory_bytes for record in self.records)
 
     def estimate(self, values: Sequence[float | None], bounds: Bounds = DIFFERENCE) -> Interval | None:

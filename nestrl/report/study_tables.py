@@ -205,7 +205,8 @@ def cost_table(comparison: Comparison) -> StudyTable:
         for method in comparison.methods
     ]
     note = (
-        "Memory: the most that a run stored beside its network. Minutes depend on the machine and on what ran beside."
+        "Memory: the most that a run stored beside its network while it trained its last task, without what serves "
+        "within a segment alone. Minutes depend on the machine and on what ran beside."
     )
     return StudyTable("costs", f"Cost: {comparison.title}", head, tuple(rows), (note,))
 
@@ -258,7 +259,15 @@ def _notes(comparison: Comparison) -> list[str]:
         "few runs]; differences and ratios over pairs of runs of one order and seed"
         f"{': fewer pairs of ' + ', '.join(unpaired) if unpaired else ''}.",
         *_nulls(comparison),
+        *_commits(comparison),
     ]
+
+
+def _commits(comparison: Comparison) -> list[str]:
+    """Return a sentence where the runs come from several commits of nestrl, which may learn differently."""
+    versions = [record.versions.get("git") or "unknown" for method in comparison.methods for record in method.records]
+    n = len(set(versions))
+    return [f"the runs come from {n} commits of nestrl, each named with its run in finished.jsonl."] if n > 1 else []
 
 
 def _nulls(comparison: Comparison) -> list[str]:

@@ -59,7 +59,7 @@ class Record:
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall clock by activity."""
     memory_bytes: int = 0
-    """What the method stores beside the network, at the end of training."""
+    """What the method stores beside the network while the last task is trained: what it keeps of those before."""
     environment_steps: int = 0
     network: tuple[int, ...] = ()
     n_parameters: int = 0

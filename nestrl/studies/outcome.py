@@ -80,7 +80,7 @@ def _begun(cell: Cell, status: str) -> Record:
 
 
 def _memory_bytes(folder: Path) -> int:
-    """Return what the method said that it stores, at the last line of training; 0 if it never says."""
+    """Return what the method said that it stores at the last line of training, before its end; 0 if it never says."""
     lines = RunFolder(folder).log_lines("training")
     return int(lines[-1]["method"].get("memory_bytes") or 0) if lines else 0
 

@@ -233,6 +233,12 @@ def test_mixed_runs_are_refused_or_flagged(tmp_path: Path, what: str, change: di
     assert any("WARNING" in note and "cloning-shared-mixed-5-o0-s0" in note for note in table.notes)
 
 
+def test_runs_of_several_commits_are_said(tmp_path: Path) -> None:
+    records = [pair("cloning", seed, 8) for seed in range(5)]
+    records += [pair("nested", seed, 8, versions=dict(records[0].versions) | {"git": "abc"}) for seed in range(5)]
+    assert any("2 commits of nestrl" in note for note in main_table(compare(tmp_path, records)).notes)
+
+
 def test_a_little_more_than_planned_is_not_different(tmp_path: Path) -> None:
     records = [pair("cloning", seed, 8, environment_steps=200_000 + 500 * seed) for seed in range(5)]
     assert compare(tmp_path, records).warnings == ()
