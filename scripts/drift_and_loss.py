@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import spearmanr
 
-from nestrl.evaluation.retention import retention_matrix
+from nestrl.evaluation.retention import DIFFERENCE, retention_matrix
 from nestrl.evaluation.statistics import bootstrap_interval, interquartile_mean
 from nestrl.report.tables import table
 from nestrl.training.result import Run
@@ -55,7 +55,7 @@ def as_table(found: Sequence[Moment]) -> str:
         inside = [moment for moment in found if low <= moment.drift < high]
         if inside:
             by_run = [np.mean([m.loss for m in inside if m.run == run]) for run in {m.run for m in inside}]
-            loss = bootstrap_interval(by_run, interquartile_mean, np.random.default_rng(0))
+            loss = bootstrap_interval(by_run, interquartile_mean, np.random.default_rng(0)).within(DIFFERENCE)
             band = f"{low:g} to {high:g} nats" if high < np.inf else f"above {low:g} nats"
             rows.append([band, str(len(by_run)), str(len(inside)), str(loss)])
     return table(["drift", "runs", "evaluations", "loss of old skills"], rows)
