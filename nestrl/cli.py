@@ -365,7 +365,7 @@ def _open_runs(paths: Sequence[Path]) -> "list[Run]":
 
     if not paths:
         raise BadConfig("give at least one run's folder.")
-    runs = [Run(path) for path in paths]
+    runs = [Run(path) for path in dict.fromkeys(path.resolve() for path in paths)]
     for sentence in differing_versions(runs):
         print(f"nestrl: {sentence}", file=sys.stderr)
     return runs

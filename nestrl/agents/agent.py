@@ -96,7 +96,8 @@ class Agent:
         architecture = Architecture(
             config.network, n_heads, config.initial_log_std, *normalizer_rows, config.noise_correlation
         )
-        self.algorithm: Any = algorithm(
+        self.algorithm: Any = _made(
+            algorithm,
             policy_class(algorithm, union.action_space),
             _NoSimulations(config.n_envs, union),
             seed=seed,
@@ -340,9 +341,18 @@ class Agent:
         bad += [name for name, values in self.algorithm.policy.named_parameters() if not torch.isfinite(values).all()]
         if bad:
             raise TrainingDiverged(
-                f"After {self.algorithm.num_timesteps} steps {bad[0]!r} is NaN or infinite; lower learning_rate "
-                f"(now {self.algorithm.learning_rate}) or scale the rewards to about 1."
+                f"After {self.algorithm.num_timesteps} steps {bad[0]!r} is NaN or infinite; begin a new run with a "
+                f"lower agent.hyperparameters.learning_rate (now {self.algorithm.learning_rate}), or scale the rewards "
+                "to about 1."
             )
+
+
+def _made(algorithm: type[Any], *arguments: Any, **options: Any) -> Any:
+    """Return an algorithm; BadConfig with its own words where it does not take these values."""
+    try:
+        return algorithm(*arguments, **options)
+    except (AssertionError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise BadConfig(f"{algorithm.__name__} does not take these hyperparameters: {error}") from error
 
 
 def find_device(name: str) -> torch.device:

@@ -72,14 +72,23 @@ def policy_class(
     return SACPolicy
 
 
+def _number(value: Any) -> Any:
+    """Return a number for text that is one: YAML takes 3e-4 for text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def hyperparameters(algorithm: type[BaseAlgorithm], chosen: Mapping[str, Any], n_envs: int) -> dict[str, Any]:
     """Return our defaults with the chosen values over them; BadConfig for an argument that the algorithm has not."""
-    known = set(inspect.signature(algorithm).parameters) - OURS
+    known = {name for name in inspect.signature(algorithm).parameters if not name.startswith("_")} - OURS
     for name in chosen:
         if name not in known:
             raise BadConfig(f"{algorithm.__name__} has no hyperparameter {name!r}.{nearest(name, known)}")
     defaults = SAC_DEFAULTS if issubclass(algorithm, SAC) else PPO_DEFAULTS
-    values = {name: value for name, value in defaults.items() if name in known} | dict(chosen)
+    given = {name: _number(value) for name, value in chosen.items()}
+    values = {name: value for name, value in defaults.items() if name in known} | given
     if issubclass(algorithm, OnPolicyAlgorithm) and "batch_size" in known:
         values.setdefault("batch_size", max(2, values["n_steps"] * n_envs // 4))
     return values

@@ -56,15 +56,22 @@ def find_spec(env_id: str) -> EnvSpec:
             importlib.import_module(module)
         except ImportError as error:
             raise UnknownName(
-                f"{env_id!r} asks for the package {module!r}, which cannot be imported: {error}."
+                f"{env_id!r} asks for the package {module!r}, which cannot be imported: {error}. Install it, put its "
+                "folder on PYTHONPATH, or correct the name before the colon."
             ) from error
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
-        remedy = "" if module else f' If a package registers it, write "package:{name}" or import the package first.'
+        remedy = "" if module else f" {_how_to_import(name)}"
         raise UnknownName(
             f"No environment {name!r} is registered.{remedy}{nearest(name, gymnasium.registry)}"
         ) from error
+
+
+def _how_to_import(name: str) -> str:
+    if name.startswith("nestrl/"):
+        return f'Our own are in the package nestrl_envs: write "nestrl_envs:{name}".'
+    return f'If a package registers it, write "PACKAGE:{name}" with its name, or pass --import PACKAGE.'
 
 
 def name_of(environment: VectorEnv[Any, Any, Any]) -> str:

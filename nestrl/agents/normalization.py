@@ -8,7 +8,8 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from nestrl.agents.environments import make_environment
+from nestrl.agents.environments import asked, make_environment, name_of
+from nestrl.errors import EnvironmentFault
 from nestrl.tasks.sequence import Task
 from nestrl.tasks.union import UnionSpace
 
@@ -51,11 +52,16 @@ def normalizer_rows(
 def _random_observations(environment: VectorEnv[Any, Any, Any], union: UnionSpace, index: int) -> NDArray[np.float64]:
     """Return the features (m, D) that a task shows under random actions."""
     n, generator = environment.num_envs, np.random.default_rng(MEASURING_SEED)
-    observations, _ = environment.reset(seed=MEASURING_SEED)
-    seen = [observations]
+    seen = [asked(environment, "reset", seed=MEASURING_SEED)[0]]
     for _ in range(MEASURED_STEPS // n):
-        seen.append(environment.step(union.act(index, _random_actions(union, n, generator)))[0])
-    return np.concatenate([union.observe(index, rows)[:, : union.feature_size] for rows in seen]).astype(np.float64)
+        seen.append(asked(environment, "step", union.act(index, _random_actions(union, n, generator)))[0])
+    features = np.concatenate([union.observe(index, rows)[:, : union.feature_size] for rows in seen]).astype(np.float64)
+    if not np.isfinite(features).all():
+        raise EnvironmentFault(
+            f"{name_of(environment)} gave an observation that is NaN or infinite under random actions; `nestrl check` "
+            "shows from which step on."
+        )
+    return features
 
 
 def _random_actions(union: UnionSpace, n: int, generator: np.random.Generator) -> NDArray[Any]:

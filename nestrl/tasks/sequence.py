@@ -68,6 +68,8 @@ class TaskSequence:
         object.__setattr__(self, "segments", tuple(self.segments))
         if not self.tasks or not self.segments:
             raise BadConfig(f"Sequence {self.name!r} has no tasks or no segments; give it at least one of each.")
+        if "/" in self.name or "\\" in self.name or self.name.startswith("."):
+            raise BadConfig(f"The sequence's name {self.name!r} becomes a folder's; use no slash and no dot before it.")
         doubled = sorted({name for name in self.task_names if self.task_names.count(name) > 1})
         if doubled:
             raise BadConfig(f"Sequence {self.name!r} has two tasks called {doubled[0]!r}; give each its own name.")

@@ -67,6 +67,8 @@ class RunConfig:
         for name, least in AT_LEAST.items():
             if getattr(self, name) < least:
                 raise BadConfig(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+        if self.seed >= 2**32:
+            raise BadConfig(f"seed is {self.seed}; it must be below 2**32.")
         self._check_what_is_told()
         if self.segments not in ("fixed", "adaptive"):
             raise BadConfig(f"segments is {self.segments!r}; it must be 'fixed' or 'adaptive'.")
@@ -110,10 +112,13 @@ class RunConfig:
         return find_method(self.method).card.joint
 
     def to_json(self) -> str:
-        """Return JSON that `from_json` turns into an equal value."""
+        """Return JSON that `from_json` turns into an equal value; BadConfig for what cannot be written so."""
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         plain |= {"sequence": self.sequence.to_dict(), "agent": dataclasses.asdict(self.agent)}
-        return json.dumps(plain, indent=2) + "\n"
+        try:
+            return json.dumps(plain, indent=2) + "\n"
+        except TypeError as error:
+            raise BadConfig(f"The configuration must be numbers, text, lists and mappings: {error}.") from error
 
     @classmethod
     def from_json(cls, text: str, where: str = "config.json") -> "RunConfig":
@@ -143,7 +148,7 @@ class RunConfig:
                 agent["hyperparameters"][key] = value
                 continue
             if name not in known:
-                name = name.replace("-", "_")  # as parts are spelled in the method's name
+                name = name.replace("-", "_").replace(":", "_")  # as parts are spelled in the method's name
                 group, _, key = name.rpartition(".")
             if name not in known:
                 raise UnknownName(f"there is no option {name!r}.{nearest(name, known)}")

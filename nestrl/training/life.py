@@ -85,7 +85,9 @@ class Life:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            error.add_note(f"What the last checkpoint holds is safe; go on with: nestrl resume {self.folder.path}")
+            saved = any(self.folder.checkpoints.glob("*"))
+            what = "What the last checkpoint holds is safe; go on" if saved else "Nothing is saved yet; begin anew"
+            error.add_note(f"{what} with: nestrl resume {self.folder.path}")
         self._closing.__exit__(kind, error, trace)
 
     @property

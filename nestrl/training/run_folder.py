@@ -61,19 +61,21 @@ class RunFolder:
     def require_free(self) -> None:
         """Raise RunExists if there is something already."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            begun = (self.path / "config.json").is_file()
+            remedy = f"go on with it by `nestrl resume {self.path}`" if begun else "it holds no run, so move it away"
             raise RunExists(
-                f"{self.path} exists already and is never overwritten; go on with it by `nestrl resume {self.path}`, "
-                "or choose another place with --folder."
+                f"{self.path} exists already and is never overwritten; {remedy}, or choose another place with --folder."
             )
 
     def create(self, config: RunConfig) -> None:
         """Make the folder with what is known before the first step."""
         self.require_free()
+        content = config.to_json().encode()  # what cannot be written must leave no folder behind
         with one_clear_error(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / "versions.json", versions())
         write_command(self.path / "command.txt")
-        write_file(self.path / "config.json", config.to_json().encode())  # last: a folder with it is a run
+        write_file(self.path / "config.json", content)  # last: a folder with it is a run
 
     def config(self) -> RunConfig:
         """Return the configuration, after importing the modules that it names."""
@@ -90,7 +92,10 @@ class RunFolder:
 
     def version_changes(self) -> list[str]:
         """Return what has another version now than when the run began, one sentence each."""
-        then = self.versions_then()
+        try:
+            then = self.versions_then()
+        except BadConfig:
+            return [f"versions.json cannot be read: whether {self.path} goes on bit for bit is not known"]
         return [
             f"this run began with {name} {then[name]}, here is {now}: it will not go on bit for bit"
             for name, now in versions().items()
@@ -144,9 +149,10 @@ class RunFolder:
 
     def policy(self) -> tuple[dict[str, Tensor], UnionSpace]:
         """Return the policy's weights and the space it acts in; raises BadConfig when they are missing or damaged."""
-        space = self._read("policy.json")["space"]
+        description = self._read("policy.json")
         try:
-            return safetensors.torch.load_file(self.path / "policy.safetensors"), UnionSpace.from_dict(space)
+            weights = safetensors.torch.load_file(self.path / "policy.safetensors")
+            return weights, UnionSpace.from_dict(description["space"])
         except (OSError, KeyError, safetensors.SafetensorError) as error:
             raise self._damaged("policy.safetensors", error) from error
 

@@ -1,5 +1,6 @@
 """What `nestrl.train` and the command line's `train` and `resume` do: choose, configure, run."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,8 +61,8 @@ def configure(
     """Return the configuration that `train` would run, checked. Raises UnknownName or BadConfig."""
     import_modules(imports)
     chosen = sequence if isinstance(sequence, TaskSequence) else find_sequence(str(sequence))
-    if not steps_scale > 0:
-        raise BadConfig(f"steps_scale is {steps_scale}; it must be above 0.")
+    if not 0 < steps_scale < math.inf:
+        raise BadConfig(f"steps_scale is {steps_scale}; it must be finite and above 0.")
     if steps_scale != 1.0:
         chosen = chosen.with_steps(steps_scale)
     options = dict(options or {})

@@ -10,7 +10,7 @@ from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.normalization import normalizer_rows
 from nestrl.agents.trial import Trial
 from nestrl.agents.vec_env import TaskVecEnv
-from nestrl.errors import BadConfig, EnvironmentFault, NestrlError
+from nestrl.errors import BadConfig
 from nestrl.evaluation.rollouts import Episodes, evaluate
 from nestrl.methods.protocol import Policy
 from nestrl.tasks.sequence import TaskSequence
@@ -68,13 +68,8 @@ class Worlds:
 
     def examine(self, task_index: int, policy: Policy, episodes: int, seed: int = EVALUATION_SEED) -> Episodes:
         """Return `episodes` whole episodes of a task from fixed starts seed, seed + 1, ...; draws nothing random."""
-        task, environment = self._tasks[task_index], self._examined[task_index]
-        try:
-            return evaluate(policy, environment, self.union, task_index, seed, episodes, task.success_threshold)
-        except NestrlError:
-            raise
-        except Exception as error:
-            raise EnvironmentFault(f"{task.env_id} raised in evaluation: {type(error).__name__}: {error}.") from error
+        environment, threshold = self._examined[task_index], self._tasks[task_index].success_threshold
+        return evaluate(policy, environment, self.union, task_index, seed, episodes, threshold)
 
     def normalizer_rows(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return mean and scale (n_tasks, D) of the observations of every task, declared or measured."""

@@ -39,7 +39,9 @@ def write_command(path: Path) -> None:
 
 
 def write_figure(path: Path, figure: Any) -> None:
-    """Draw a matplotlib figure into a file of the kind that its name says, png without one."""
+    """Draw a matplotlib figure into a file of the kind that its name says, png without one; make its folder."""
+    with one_clear_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
     write_file(path, content.getvalue())

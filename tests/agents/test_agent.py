@@ -263,7 +263,7 @@ def test_divergence_is_reported() -> None:
     world = World(PPO, REACH)
     world.start(0, first=True)
     world.agent.algorithm.policy.critic[1].bias.data.fill_(float("nan"))
-    with pytest.raises(TrainingDiverged, match="lower learning_rate"):
+    with pytest.raises(TrainingDiverged, match="lower agent.hyperparameters.learning_rate"):
         world.agent.learn(STEPS)
 
 
@@ -275,6 +275,8 @@ def test_divergence_is_reported() -> None:
         ({"algorithm": "stable_baselines3:DQN"}, BadConfig, "neither an on-policy"),
         ({"hyperparameters": {"gama": 0.9}}, BadConfig, "Did you mean 'gamma'"),
         ({"hyperparameters": {"seed": 1}}, BadConfig, "no hyperparameter 'seed'"),
+        ({"hyperparameters": {"learning_rate": "fast"}}, BadConfig, "PPO does not take these hyperparameters.*fast"),
+        ({"hyperparameters": {"batch_size": 1}}, BadConfig, "PPO does not take these hyperparameters"),
         ({"heads": "both"}, BadConfig, "'shared' or 'per_task'"),
         ({"network": ()}, BadConfig, "at least one block"),
         ({"n_envs": -1}, BadConfig, "at least 1"),

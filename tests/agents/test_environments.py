@@ -30,6 +30,11 @@ def test_unknown_id_names_the_nearest() -> None:
         find_spec("no_such_package:Arm-v0")
 
 
+def test_our_own_id_without_its_package_is_explained() -> None:
+    with pytest.raises(UnknownName, match='write "nestrl_envs:nestrl/RoverReech-v0"'):
+        find_spec("nestrl/RoverReech-v0")
+
+
 def test_a_failing_constructor_is_explained() -> None:
     with pytest.raises(EnvironmentFault, match=r"Pendulum-v1 could not be made with {'gravity': 3}: TypeError"):
         make_environment(Task("wrong", "Pendulum-v1", {"gravity": 3}), 2)

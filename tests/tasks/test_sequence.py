@@ -14,6 +14,12 @@ def life(*segments: tuple[str, int], tasks: tuple[Task, ...] = (A, B)) -> TaskSe
     return TaskSequence("life", tasks, tuple(Segment(*segment) for segment in segments))
 
 
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden"])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(BadConfig, match="no slash"):
+        TaskSequence(name, (A,), (Segment("a", 10),))
+
+
 @pytest.mark.parametrize(
     ("segments", "tasks", "message"),
     [

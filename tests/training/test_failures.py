@@ -68,9 +68,26 @@ def test_full_device_gives_one_clear_error(tmp_path: Path) -> None:
 def test_run_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "precious").write_text("mine")
-    with pytest.raises(RunExists, match="nestrl resume"):
+    with pytest.raises(RunExists, match="holds no run"):
         run(tiny_config(), tmp_path / "run")
     assert os.listdir(tmp_path / "run") == ["precious"]
+    RunFolder(tmp_path / "begun").create(tiny_config())
+    with pytest.raises(RunExists, match="nestrl resume"):
+        run(tiny_config(), tmp_path / "begun")
+
+
+def test_a_configuration_that_cannot_be_written_leaves_no_folder(tmp_path: Path) -> None:
+    config = tiny_config()
+    strange = replace(config.agent, hyperparameters={"learning_rate": lambda left: left})
+    with pytest.raises(BadConfig, match="not JSON serializable"):
+        RunFolder(tmp_path / "run").create(replace(config, agent=strange))
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_versions_do_not_keep_a_run_from_going_on(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run").create(tiny_config())
+    (tmp_path / "run" / "versions.json").write_text("{")
+    assert "not known" in RunFolder(tmp_path / "run").version_changes()[0]
 
 
 def test_all_checkpoints_damaged(tmp_path: Path) -> None:
