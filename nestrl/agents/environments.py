@@ -62,16 +62,15 @@ def find_spec(env_id: str) -> EnvSpec:
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
-        remedy = "" if module else f" {_how_to_import(name)}"
-        raise UnknownName(
-            f"No environment {name!r} is registered.{remedy}{nearest(name, gymnasium.registry)}"
-        ) from error
+        remedy = nearest(name, gymnasium.registry) if module else f" {_how_to_import(name)}"
+        raise UnknownName(f"No environment {name!r} is registered.{remedy}") from error
 
 
 def _how_to_import(name: str) -> str:
     if name.startswith("nestrl/"):
         return f'Our own are in the package nestrl_envs: write "nestrl_envs:{name}".'
-    return f'If a package registers it, write "PACKAGE:{name}" with its name, or pass --import PACKAGE.'
+    remedy = f'If a package registers it, write "PACKAGE:{name}" with its name, or pass --import PACKAGE.'
+    return remedy + nearest(name, gymnasium.registry)
 
 
 def name_of(environment: VectorEnv[Any, Any, Any]) -> str:
