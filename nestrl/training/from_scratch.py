@@ -25,7 +25,7 @@ def make_references(
             if seed not in stored_curves(path):
                 alone = replace(alone_from_scratch(config, name), seed=seed)
                 place = folder / f"{path.stem}-s{seed}"
-                finished = run(alone, place, resume=place.exists(), display=display())
+                finished = run(alone, place, resume=(place / "config.json").is_file(), display=display())
                 store_curve(alone, name, finished.curves)
         files.append(path)
     return files

@@ -34,6 +34,10 @@ PACKAGES = ("nestrl", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines
 PHYSICS_OF_EXTRAS = ("envpool",)  # named only where they are installed
 
 
+BEGUN = ("versions.json", "versions.json.part", "command.txt", "command.txt.part", "config.json.part")
+"""What may be in a folder that holds no run yet, since its maker was killed."""
+
+
 class RunFolder:
     """One run's folder: reads and writes its files, and knows nothing of what they mean."""
 
@@ -59,8 +63,10 @@ class RunFolder:
         return [line for line in events if line["event"] == event]
 
     def require_free(self) -> None:
-        """Raise RunExists if there is something already."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        """Raise RunExists if there is something already, but what a kill in `create` has left."""
+        if self.path.exists() and (
+            not self.path.is_dir() or any(file.name not in BEGUN for file in self.path.iterdir())
+        ):
             begun = (self.path / "config.json").is_file()
             remedy = f"go on with it by `nestrl resume {self.path}`" if begun else "it holds no run, so move it away"
             raise RunExists(

@@ -76,6 +76,14 @@ def test_run_is_never_overwritten(tmp_path: Path) -> None:
         run(tiny_config(), tmp_path / "begun")
 
 
+def test_a_folder_that_a_kill_left_half_made_is_free(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for name in ("versions.json", "command.txt", "config.json.part"):
+        (tmp_path / "run" / name).write_text("{")
+    RunFolder(tmp_path / "run").create(tiny_config())
+    assert RunFolder(tmp_path / "run").config() == tiny_config()
+
+
 def test_a_configuration_that_cannot_be_written_leaves_no_folder(tmp_path: Path) -> None:
     config = tiny_config()
     strange = replace(config.agent, hyperparameters={"learning_rate": lambda left: left})
