@@ -283,11 +283,12 @@ def reference(
     """
     from nestrl.training.display import display_for_here
     from nestrl.training.from_scratch import make_references
-    from nestrl.training.result import Run
+    from nestrl.training.run_folder import RunFolder
     from nestrl.training.train import configure
 
-    if (Path(source) / "config.json").is_file():
-        config = Run(source).config
+    folder_of_run = RunFolder(source)
+    if folder_of_run.begun:
+        config = folder_of_run.config()
     else:
         config = configure(source, steps_scale=steps_scale, options=_options(settings), imports=imports)
     for path in make_references(config, seeds, folder, display_for_here):
@@ -365,7 +366,7 @@ def _open_runs(paths: Sequence[Path]) -> "list[Run]":
 
     if not paths:
         raise BadConfig("give at least one run's folder.")
-    runs = [Run(path) for path in dict.fromkeys(path.resolve() for path in paths)]
+    runs = [Run(path) for path in {path.resolve(): path for path in paths}.values()]
     for sentence in differing_versions(runs):
         print(f"nestrl: {sentence}", file=sys.stderr)
     return runs

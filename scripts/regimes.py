@@ -48,13 +48,12 @@ def rows() -> Iterator[list[str]]:
 def row(what: str, label: str, comparison: Comparison) -> Iterator[list[str]]:
     """Yield the row, if both have runs there, and pairs enough for a difference."""
     nested, rival = comparison.find(NESTED), comparison.find(label)
-    if nested is None or rival is None or difference(rival, nested) is None:
+    if nested is None or rival is None or len(paired(rival, nested)) < 2:
         return
     cells = [what, label, str(len(paired(rival, nested)))]
     for metric in METRICS:
-        cells += [
-            shown(cell) for cell in (nested.metric(metric), rival.metric(metric), difference(rival, nested, metric))
-        ]
+        found = nested.metric(metric), rival.metric(metric), difference(rival, nested, metric)
+        cells += map(shown, found)
     yield cells
 
 

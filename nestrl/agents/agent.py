@@ -317,8 +317,7 @@ class Agent:
             setattr(self, name, value)
         algorithm._last_obs = copied(state["last_observations"]) if algorithm.env.resumes_exactly else None
         algorithm._last_episode_starts = copied(state["last_episode_starts"])
-        noise = state.get("noise")  # white before there was any other
-        algorithm.policy.noise.last = None if noise is None else noise.to(algorithm.device)
+        algorithm.policy.noise.last = copied(state.get("noise"))  # white before there was any other
         algorithm.ep_info_buffer = deque(state["episodes"], maxlen=algorithm._stats_window_size)
         algorithm.ep_success_buffer = deque(state["successes"], maxlen=algorithm._stats_window_size)
         if self._replay is not None:

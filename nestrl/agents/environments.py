@@ -15,6 +15,9 @@ from nestrl.agents.envpool_env import PREFIX, envpool_spec
 from nestrl.errors import EnvironmentFault, NestrlError, UnknownName, nearest
 from nestrl.tasks.sequence import Task
 
+OUR_IDS = "nestrl/"
+"""In the ids of our own environments, which declare the scales of their observations."""
+
 
 def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorEnv[Any, Any, Any]:
     """Return n simulations of the task as one vector environment with autoreset SAME_STEP, not yet reset.
@@ -67,7 +70,7 @@ def find_spec(env_id: str) -> EnvSpec:
 
 
 def _how_to_import(name: str) -> str:
-    if name.startswith("nestrl/"):
+    if name.startswith(OUR_IDS):
         return f'Our own are in the package nestrl_envs: write "nestrl_envs:{name}".'
     remedy = f'If a package registers it, write "PACKAGE:{name}" with its name, or pass --import PACKAGE.'
     return remedy + nearest(name, gymnasium.registry)

@@ -25,6 +25,6 @@ class ExplorationNoise:
         """Draw the next step's noise (n, A) with torch's global generator; as many simulations as before, or anew."""
         noise = torch.randn_like(mean)
         if self.correlation and self.last is not None and self.last.shape == noise.shape:
-            noise = self.correlation * self.last + math.sqrt(1 - self.correlation**2) * noise
+            noise = self.correlation * self.last.to(noise) + math.sqrt(1 - self.correlation**2) * noise
         self.last = noise
         return noise

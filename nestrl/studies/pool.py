@@ -13,7 +13,7 @@ from nestrl.errors import BadConfig
 from nestrl.studies.nursery import LOOK_EVERY, STOPPED, Nursery, Order
 from nestrl.training.config import RunConfig
 from nestrl.training.stopping import StopRequest
-from nestrl.training.writing import one_clear_error, write_file
+from nestrl.training.writing import make_folder, one_clear_error, write_file
 
 WORKER = (sys.executable, "-m", "nestrl.studies.worker")
 
@@ -91,8 +91,7 @@ class Pool:
         return bool(self._free) and (not self._running or available_memory() > self._biggest)
 
     def _start(self, job: Job) -> None:
-        with one_clear_error(job.folder):
-            job.folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(job.folder.parent)
         write_file(job.config_file, job.config.to_json().encode())
         with one_clear_error(job.log):
             job.log.touch()

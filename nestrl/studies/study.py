@@ -17,7 +17,7 @@ from nestrl.errors import BadConfig, NestrlError
 from nestrl.studies.ledger import Record, read_ledger
 from nestrl.studies.plan import Cell, StudyPlan, read_outline, read_plan
 from nestrl.studies.references import References
-from nestrl.training.writing import one_clear_error, write_command, write_file
+from nestrl.training.writing import make_folder, write_command, write_file
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ class Study:
 
 def write_what_is_run(path: Path, results: Path, name: str) -> None:
     """Write the file that is run (as `name`) and the command into a folder of results, which is made if need be."""
-    with one_clear_error(results):
-        results.mkdir(parents=True, exist_ok=True)
+    make_folder(results)
     if path.resolve() != (results / name).resolve():
         write_file(results / name, path.read_bytes())
     write_command(results / "command.txt")

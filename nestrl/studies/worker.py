@@ -12,6 +12,7 @@ import torch._dynamo  # noqa: F401  (else the first optimizer of every run impor
 from nestrl.errors import NestrlError
 from nestrl.studies.nursery import STOPPED, serve
 from nestrl.training.config import RunConfig
+from nestrl.training.run_folder import RunFolder
 from nestrl.training.trainer import run
 
 
@@ -19,10 +20,7 @@ def make_run(config_path: Path, folder: Path) -> int:
     """Run or resume; return the exit status: 0, 2 for a failure of the run, STOPPED after Ctrl-C."""
     try:
         config = RunConfig.from_json(config_path.read_text(), str(config_path))
-        begun = (folder / "config.json").is_file()
-        if not begun:
-            _clear(folder)
-        run(config, folder, resume=begun)
+        run(config, folder, resume=RunFolder(folder).begun)
     except NestrlError as error:
         print(error, file=sys.stderr)
         return 2
@@ -30,14 +28,6 @@ def make_run(config_path: Path, folder: Path) -> int:
         print("stopped", file=sys.stderr)
         return STOPPED
     return 0
-
-
-def _clear(folder: Path) -> None:
-    """Remove what a run leaves that was killed while it made its folder."""
-    for name in ("versions.json", "command.txt"):
-        (folder / name).unlink(missing_ok=True)
-    for part in folder.glob("*.part"):
-        part.unlink()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from nestrl.tasks.sequence import Segment, TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.display import Display, Silent
 from nestrl.training.references import reference_path, reference_steps, store_curve, stored_curves
+from nestrl.training.run_folder import RunFolder
 from nestrl.training.trainer import run
 
 
@@ -25,7 +26,7 @@ def make_references(
             if seed not in stored_curves(path):
                 alone = replace(alone_from_scratch(config, name), seed=seed)
                 place = folder / f"{path.stem}-s{seed}"
-                finished = run(alone, place, resume=(place / "config.json").is_file(), display=display())
+                finished = run(alone, place, resume=RunFolder(place).begun, display=display())
                 store_curve(alone, name, finished.curves)
         files.append(path)
     return files

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nestrl.agents.agent import AgentConfig
+from nestrl.agents.environments import OUR_IDS
 from nestrl.agents.envpool_env import PREFIX
 from nestrl.agents.normalization import SIMULATIONS
 from nestrl.errors import BadConfig
@@ -24,10 +25,7 @@ from nestrl.evaluation.retention import SuccessCurves
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import versions
-from nestrl.training.writing import one_clear_error, write_json
-
-OURS = "nestrl/"
-"""In the ids of our own environments, which declare the scales of their observations: those of others are measured."""
+from nestrl.training.writing import make_folder, write_json
 
 Curve = tuple[NDArray[np.floating | np.integer], NDArray[np.float64]]
 """Steps (n,) and success (n,) in 0..1."""
@@ -71,7 +69,7 @@ def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
     task = config.sequence.tasks[config.sequence.task_index(task_name)]
     here = versions()
     scaled = {} if task.reward_scale == 1 else {"reward_scale": task.reward_scale}
-    measured = {} if OURS in task.env_id else {"normalizer": f"{SIMULATIONS} simulations"}
+    measured = {} if OUR_IDS in task.env_id else {"normalizer": f"{SIMULATIONS} simulations"}
     physics = "envpool" if task.env_id.startswith(PREFIX) else "mujoco"
     return {
         "environment": task.env_id,
@@ -119,8 +117,7 @@ def store_curve(config: RunConfig, task_name: str, curves: SuccessCurves) -> Pat
             for seed, (steps, success) in sorted(all_curves.items())
         },
     }
-    with one_clear_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_json(path, content)
     return path
 

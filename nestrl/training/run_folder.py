@@ -28,14 +28,14 @@ from nestrl.errors import BadConfig, RunExists
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.tasks.union import UnionSpace
 from nestrl.training.config import RunConfig, import_modules
-from nestrl.training.writing import one_clear_error, write_command, write_file, write_json
+from nestrl.training.writing import make_folder, write_command, write_file, write_json
 
 PACKAGES = ("nestrl", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines3")
 PHYSICS_OF_EXTRAS = ("envpool",)  # named only where they are installed
 
 
-BEGUN = ("versions.json", "versions.json.part", "command.txt", "command.txt.part", "config.json.part")
-"""What may be in a folder that holds no run yet, since its maker was killed."""
+HALF_MADE = ("versions.json", "versions.json.part", "command.txt", "command.txt.part", "config.json.part")
+"""What may be in a folder that holds no run, since its maker was killed; `create` writes it anew."""
 
 
 class RunFolder:
@@ -62,13 +62,18 @@ class RunFolder:
         events = [json.loads(line) for line in lines if line.endswith("\n")]
         return [line for line in events if line["event"] == event]
 
+    @property
+    def begun(self) -> bool:
+        """Whether it holds a run, which may go on."""
+        return (self.path / "config.json").is_file()
+
     def require_free(self) -> None:
-        """Raise RunExists if there is something already, but what a kill in `create` has left."""
-        if self.path.exists() and (
-            not self.path.is_dir() or any(file.name not in BEGUN for file in self.path.iterdir())
-        ):
-            begun = (self.path / "config.json").is_file()
-            remedy = f"go on with it by `nestrl resume {self.path}`" if begun else "it holds no run, so move it away"
+        """Raise RunExists if there is something already, other than what a kill in `create` has left."""
+        if not self.path.exists():
+            return
+        if not self.path.is_dir() or any(file.name not in HALF_MADE for file in self.path.iterdir()):
+            resume = f"go on with it by `nestrl resume {self.path}`"
+            remedy = resume if self.begun else "it holds no run, so move it away"
             raise RunExists(
                 f"{self.path} exists already and is never overwritten; {remedy}, or choose another place with --folder."
             )
@@ -77,8 +82,7 @@ class RunFolder:
         """Make the folder with what is known before the first step."""
         self.require_free()
         content = config.to_json().encode()  # what cannot be written must leave no folder behind
-        with one_clear_error(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         write_json(self.path / "versions.json", versions())
         write_command(self.path / "command.txt")
         write_file(self.path / "config.json", content)  # last: a folder with it is a run
@@ -86,7 +90,7 @@ class RunFolder:
     def config(self) -> RunConfig:
         """Return the configuration, after importing the modules that it names."""
         path = self.path / "config.json"
-        if not path.is_file():
+        if not self.begun:
             raise BadConfig(f"{self.path} is not a run folder (no config.json); give one that `nestrl train` made.")
         config = RunConfig.from_json(path.read_text(), str(path))
         import_modules(config.imports)

@@ -40,8 +40,7 @@ def write_command(path: Path) -> None:
 
 def write_figure(path: Path, figure: Any) -> None:
     """Draw a matplotlib figure into a file of the kind that its name says, png without one; make its folder."""
-    with one_clear_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
     write_file(path, content.getvalue())
@@ -50,6 +49,12 @@ def write_figure(path: Path, figure: Any) -> None:
 def write_json(path: Path, content: object) -> None:
     """Write readable JSON as `write_file` does; NaN and infinity become null."""
     write_file(path, (json.dumps(_finite(content), indent=2) + "\n").encode())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that hold it, where there is none; or raise NestrlError."""
+    with one_clear_error(path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
