@@ -13,6 +13,7 @@ from nestrl.evaluation.statistics import (
     paired_difference,
     probability_of_improvement,
     stratified_interval,
+    stretch,
     wilson_interval,
 )
 
@@ -50,7 +51,7 @@ def test_intervals_of_few_runs_hold_the_truth_about_as_often_as_they_say(orders)
     rng = np.random.default_rng(0)
     intervals = [stratified_interval(rng.normal(size=len(orders)), orders, rng, resamples=400) for _ in range(600)]
     coverage = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
-    assert 0.92 <= coverage <= 0.985  # the percentile bootstrap alone: .88, .90 and .76
+    assert 0.92 <= coverage <= 0.985  # the percentile bootstrap alone: .87, .90 and .77
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_students():
@@ -193,8 +194,7 @@ def test_rliable_agrees():
         return points["it"][0], *ends["it"][:, 0]
 
     def stretched(found, n, free):
-        factor = stats.t.isf(0.025, free) / 1.96 * np.sqrt(n / free)  # what rliable leaves out
-        return [found[0] + factor * (end - found[0]) for end in found[1:]]
+        return [found[0] + stretch(n, free) * (end - found[0]) for end in found[1:]]  # which rliable leaves out
 
     middle = stratified_interval(first.ravel(), strata, random)
     expected = theirs(first, metrics.aggregate_iqm)
