@@ -17,6 +17,8 @@ from nestrl.tasks.sequence import Task
 
 OUR_IDS = "nestrl/"
 """In the ids of our own environments, which declare the scales of their observations."""
+SUCCESS_KEYS = ("is_success", "success")
+"""Entries of a step's info, either of which tells that an episode has succeeded."""
 
 
 def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorEnv[Any, Any, Any]:
@@ -111,9 +113,14 @@ def succeeded(infos: Mapping[str, Any], n: int) -> NDArray[np.bool_]:
     return success
 
 
+def tells_success(infos: Mapping[str, Any]) -> bool:
+    """Return whether any simulation reported success or failure in the step that has just been taken."""
+    return any(key in report for report in (infos, infos.get("final_info", {})) for key in SUCCESS_KEYS)
+
+
 def _reported_success(infos: Mapping[str, Any], n: int) -> NDArray[np.bool_]:
     success = np.zeros(n, bool)
-    for key in ("is_success", "success"):
+    for key in SUCCESS_KEYS:
         if key in infos:
             success |= np.asarray(infos[key], dtype=bool)
     return success

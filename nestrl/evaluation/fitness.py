@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from gymnasium.utils.env_checker import data_equivalence
 from stable_baselines3.common.env_checker import check_env as stable_baselines3_check
 
-from nestrl.agents.environments import find_spec
+from nestrl.agents.environments import SUCCESS_KEYS, find_spec
 from nestrl.errors import BadConfig, EnvironmentFault
 from nestrl.tasks.union import UnionSpace
 
@@ -23,7 +23,6 @@ LONGEST_EPISODE = 20_000  # steps after which an episode that has not ended coun
 SAMPLE_SECONDS = 30.0  # a slow environment is judged on what it does in this time
 SLOW = 500.0  # steps/s; below it, 150,000 steps of a segment take over five minutes
 LARGE = 1e3  # an observation beyond this drowns the others
-SUCCESS_KEYS = ("is_success", "success")
 
 # What the two checkers warn of and nestrl's union space takes care of by itself.
 HANDLED = ("symmetric and normalized", "render", "maximum value is infinity", "minimum value is -infinity", "float64")

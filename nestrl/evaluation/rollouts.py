@@ -1,13 +1,14 @@
 """Whole evaluation episodes from fixed starts, on the batch, drawing no random numbers of training's streams."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from nestrl.agents.environments import asked, name_of, succeeded
+from nestrl.agents.environments import asked, name_of, succeeded, tells_success
 from nestrl.errors import EnvironmentFault
 from nestrl.tasks.union import Observations, UnionSpace
 
@@ -35,6 +36,8 @@ class Episodes:
     """(n,), sum of rewards, undiscounted."""
     lengths: NDArray[np.int64]
     """(n,), steps."""
+    judged: bool
+    """Whether anything told of success or failure: the environment in a step's info, or a threshold on the return."""
 
 
 def evaluate(
@@ -61,21 +64,30 @@ def evaluate(
         _first_episodes(policy, environment, union, task_index, seed + start, min(n, episodes - start))
         for start in range(0, episodes, n)
     ]
-    success, at_end, returns, lengths = (np.concatenate(parts) for parts in zip(*rounds, strict=True))
-    if success_threshold is not None:
-        success = at_end = returns >= success_threshold
-    return Episodes(success, at_end, returns, lengths)
+    whole = _joined(rounds)
+    if success_threshold is None:
+        return whole
+    success = whole.returns >= success_threshold
+    return replace(whole, success=success, success_at_end=success, judged=True)
+
+
+def _joined(rounds: Sequence[Episodes]) -> Episodes:
+    success, at_end, returns, lengths = (
+        np.concatenate([getattr(one, name) for one in rounds])
+        for name in ("success", "success_at_end", "returns", "lengths")
+    )
+    return Episodes(success, at_end, returns, lengths, any(one.judged for one in rounds))
 
 
 def _first_episodes(
     policy: Actor, environment: Any, union: UnionSpace, task_index: int, seed: int, count: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]:
-    """Return success at any step and at the last, return and length (count,) of `count` simulations' first episodes."""
+) -> Episodes:
+    """Return what came of `count` simulations' first episodes."""
     n = environment.num_envs
     running = np.arange(n) < count
     success, at_end, returns, lengths = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64)
     observations, _ = asked(environment, "reset", seed=seed)
-    can_rest = hasattr(environment, "active")
+    can_rest, judged = hasattr(environment, "active"), False
     for _ in range(LONGEST_EPISODE):
         if can_rest:
             environment.active = running
@@ -85,13 +97,14 @@ def _first_episodes(
         lengths += running
         at_end[running] = succeeded(infos, n)[running]
         success |= at_end
+        judged = judged or tells_success(infos)
         running &= ~(terminated | truncated)
         if not running.any():
             break
     if can_rest:
         environment.active = np.ones(n, bool)
     _raise_if_unusable(environment, running, returns)
-    return success[:count], at_end[:count], returns[:count], lengths[:count]
+    return Episodes(success[:count], at_end[:count], returns[:count], lengths[:count], judged)
 
 
 def _raise_if_unusable(

@@ -1,7 +1,7 @@
 """Where a run stands: its agent, method and environments, how far it is, and how that is saved and found again."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from nestrl.agents.agent import Agent, Simulations
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import DamagedCheckpoint
 from nestrl.evaluation.retention import SuccessCurves
+from nestrl.evaluation.rollouts import Episodes
 from nestrl.methods import make_method
 from nestrl.methods.protocol import Pausing
 from nestrl.tasks.sequence import Segment
@@ -200,6 +201,8 @@ class Life:
         )
         self.folder.save_curves(self.curves)
         self._show(evaluated=True)
+        if self.steps == 0:
+            self._say_what_nothing_judges(episodes)
 
     def checkpoint(self) -> None:
         """Save everything if it is time: at the end of a segment, and every `checkpoint_every` evaluations."""
@@ -300,6 +303,16 @@ class Life:
         with used(found.path):
             self.method.load_state_dict(state["method"])
             self.agent.load_state_dict(state["agent"])
+
+    def _say_what_nothing_judges(self, episodes: Sequence[Episodes]) -> None:
+        """Warn, before a step is spent, of tasks whose episodes may all count as failed."""
+        for task, result in zip(self.config.sequence.tasks, episodes, strict=True):
+            if not result.judged:
+                self.display.say(
+                    f"Nothing tells whether an episode of {task.name} succeeds, so all count as failed: put "
+                    'info["is_success"] into every step, or give the task a success_threshold on the return '
+                    f"(`nestrl check {task.env_id}`)."
+                )
 
     def _say_what_diverged(self) -> None:
         """Report simulations of this segment that the physics engine had to give up; they have started anew."""

@@ -89,6 +89,12 @@ def test_success_at_any_step_and_at_the_last(
     assert by_return.success.all() and by_return.success_at_end.all()
 
 
+def test_it_says_whether_anything_judges_the_episodes() -> None:
+    assert played(REACH, 2).judged
+    assert not played("Pendulum-v1", 2).judged
+    assert played("Pendulum-v1", 2, success_threshold=-200.0).judged
+
+
 def test_no_global_random_number_is_drawn() -> None:
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     played("Pendulum-v1", 2)

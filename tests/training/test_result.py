@@ -11,6 +11,7 @@ from tiny_worlds import TINY, tiny_config
 
 import nestrl
 from nestrl.errors import BadConfig, UnknownName
+from nestrl.training.display import Plain
 from nestrl.training.from_scratch import make_references
 from nestrl.training.references import find_references, reference_path
 from nestrl.training.result import Run
@@ -129,11 +130,13 @@ def test_references_make_forward_transfer(tmp_path: Path, monkeypatch: pytest.Mo
     assert not find_references(longer)
 
 
-def test_any_gymnasium_task_with_dict_or_discrete_spaces(tmp_path: Path) -> None:
+def test_any_gymnasium_task_with_dict_or_discrete_spaces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = (nestrl.Task("cart", "CartPole-v1", success_threshold=20.0), nestrl.Task("swing", "Pendulum-v1"))
     sequence = nestrl.TaskSequence("mixed", tasks, (nestrl.Segment("cart", 64), nestrl.Segment("swing", 64)))
     config = tiny_config(sequence=sequence, evaluation_episodes=2, final_episodes=2, evaluations_per_segment=1)
-    result = run(config, tmp_path / "run")
+    result = run(config, tmp_path / "run", display=Plain())
+    told = capsys.readouterr().out
+    assert "whether an episode of swing succeeds" in told and "of cart succeeds" not in told
     agent = nestrl.load(result.path)
     action, _ = agent.predict(gym.make("CartPole-v1").reset(seed=0)[0], task="cart")
     assert action in (0, 1)
