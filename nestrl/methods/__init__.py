@@ -14,7 +14,7 @@ from nestrl.methods.agem import AGEM
 from nestrl.methods.best_start import BestStart
 from nestrl.methods.cloning import Cloning
 from nestrl.methods.cms import CMS
-from nestrl.methods.composed import Composed, card_of, field_name, in_order
+from nestrl.methods.composed import ORDER, Composed, card_of, field_name, in_order
 from nestrl.methods.ewc import EWC
 from nestrl.methods.fame import FAME
 from nestrl.methods.finetune import Finetune
@@ -76,6 +76,8 @@ METHODS: dict[str, type[Method] | str] = {
     "multitask": Multitask,
 }
 """Classes by name, and compositions that have a name of their own."""
+REQUIRED = tuple(name for name, member in vars(Method).items() if callable(member) and not name.startswith("_"))
+"""What every method must be able to do."""
 
 
 def find_method(name: str) -> MethodEntry:
@@ -122,7 +124,17 @@ def _entry(method: type[Method]) -> MethodEntry:
         raise BadConfig(
             f"method {method.__name__!r} must be a class whose __init__ annotates `options` with a frozen dataclass."
         )
-    return MethodEntry(typing.cast(Any, method), options, getattr(method, "card", None) or _plain_card(method))
+    missing = [name for name in REQUIRED if not callable(getattr(method, name, None))]
+    if missing:
+        raise BadConfig(
+            f"method {method.__name__!r} has no {', '.join(missing)}; nestrl.methods.Method says what they do."
+        )
+    card = getattr(method, "card", None) or _plain_card(method)
+    if card.part not in ORDER:
+        raise BadConfig(
+            f"the card of method {method.__name__!r} has part {card.part!r}; it must be {' or '.join(ORDER)}."
+        )
+    return MethodEntry(typing.cast(Any, method), options, card)
 
 
 def _plain_card(method: type[Method]) -> Card:

@@ -34,10 +34,23 @@ class Undeclared(Finetune):
         pass
 
 
+class Halfway:
+    def __init__(self, options: ForeignOptions, learner, seed: int) -> None:
+        pass
+
+    def begin(self, segment_index: int, task_index: int) -> None:
+        pass
+
+
+class Misplaced(Foreign):
+    card = Finetune.card._replace(part="memory")
+
+
 @pytest.fixture
 def foreign_package(monkeypatch):
     module = ModuleType("foreign_package")
-    module.Foreign, module.Undeclared = Foreign, Undeclared
+    for kind in (Foreign, Undeclared, Halfway, Misplaced):
+        setattr(module, kind.__name__, kind)
     monkeypatch.setitem(sys.modules, "foreign_package", module)
 
 
@@ -87,9 +100,17 @@ def test_unknown_methods_are_answered_with_advice(foreign_package, name, message
         find_method(name)
 
 
-def test_foreign_method_without_declared_options_is_refused(foreign_package):
-    with pytest.raises(BadConfig, match="annotates"):
-        find_method("foreign_package:Undeclared")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Undeclared", "annotates"),
+        ("Halfway", "no regulate, end, policy_for, measurements, state_dict, load_state_dict"),
+        ("Misplaced", "'memory'.*retention"),
+    ],
+)
+def test_a_foreign_class_that_is_no_method_is_refused(foreign_package, name, message):
+    with pytest.raises(BadConfig, match=message):
+        find_method(f"foreign_package:{name}")
 
 
 @pytest.mark.parametrize(
