@@ -39,6 +39,7 @@ __all__ = [
     "Method",
     "MethodEntry",
     "Policy",
+    "as_numbers",
     "find_method",
     "make_method",
     "make_options",
@@ -116,6 +117,16 @@ def make_options(name: str, options: Mapping[str, Any]) -> Any:
 def make_method(name: str, options: Mapping[str, Any], learner: Learner, seed: int) -> Method:
     """Return a new method by name; errors are those of `find_method` and `make_options`."""
     return find_method(name).make(make_options(name, options), learner, seed)
+
+
+def as_numbers(measurements: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a method measures as plain numbers; raises BadConfig for what is none."""
+    try:
+        return {name: float(value) for name, value in measurements.items()}
+    except (TypeError, ValueError) as error:
+        raise BadConfig(
+            f"The method's measurements() gave {dict(measurements)!r}; every value must be a number."
+        ) from error
 
 
 def _entry(method: type[Method]) -> MethodEntry:

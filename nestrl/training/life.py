@@ -15,7 +15,7 @@ from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import DamagedCheckpoint
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.evaluation.rollouts import Episodes
-from nestrl.methods import make_method
+from nestrl.methods import as_numbers, make_method
 from nestrl.methods.protocol import Pausing
 from nestrl.tasks.sequence import Segment
 from nestrl.training.alarms import alarms
@@ -172,7 +172,7 @@ class Life:
                 steps=self.steps,
                 task=segment.task,
                 losses=self.agent.last_losses,
-                method=self.method.measurements(),
+                method=as_numbers(self.method.measurements()),
                 diverged=self._diverged,
             )
             self._show()
@@ -341,7 +341,7 @@ class Life:
             total_steps=self.curves.segments[-1][2],
             steps_per_second=(self.steps - self._first_step) / elapsed,
             success=dict(zip(self.config.sequence.task_names, self._success[-1], strict=True)) if self._success else {},
-            measurements=self.method.measurements(),
+            measurements=as_numbers(self.method.measurements()),
             evaluated=evaluated,
         )
         self.display.show(moment)

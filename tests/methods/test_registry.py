@@ -4,10 +4,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName
-from nestrl.methods import METHODS, find_method, make_method, make_options
+from nestrl.methods import METHODS, as_numbers, find_method, make_method, make_options
 from nestrl.methods.cloning import Cloning, CloningOptions
 from nestrl.methods.composed import ORDER
 from nestrl.methods.finetune import Finetune
@@ -111,6 +112,12 @@ def test_unknown_methods_are_answered_with_advice(foreign_package, name, message
 def test_a_foreign_class_that_is_no_method_is_refused(foreign_package, name, message):
     with pytest.raises(BadConfig, match=message):
         find_method(f"foreign_package:{name}")
+
+
+def test_measurements_are_numbers():
+    assert as_numbers({"loss": torch.tensor(0.5), "phase": 2}) == {"loss": 0.5, "phase": 2.0}
+    with pytest.raises(BadConfig, match="phase.*warm.*number"):
+        as_numbers({"phase": "warm"})
 
 
 @pytest.mark.parametrize(
