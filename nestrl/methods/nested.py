@@ -61,7 +61,7 @@ class NestedOptions:
     """Gradient steps between two consultations of the meta-controller: a rollout, with PPO's defaults."""
     code_start: str = "skilled"
     """Where a new task's code starts: "skilled" (as that of the earlier skill which succeeds most often in 8 training
-    episodes; fresh where hardly one does), "fresh", "blend" (mean of the known ones) or "latest"."""
+    episodes, or with one head earns clearly more), "fresh", "blend" (mean of the known ones) or "latest"."""
     drift_limit: float = 0.03
     """How far the policy may drift from each teacher: mean KL divergence in nats. Twice as far as the slow policy has,
     where that is more."""
@@ -254,7 +254,7 @@ class Nested(Taught):
         """Return the tasks from whose codes a new one's starts."""
         if trial is None:
             return {"latest": self._met[-1:], "blend": self._met}.get(self._options.code_start, [])
-        chosen = skilled(trial)
+        chosen = skilled(trial, own_head=self._code.has_head)
         return [] if chosen is None else [self._met[chosen - 1]]
 
     def _has(self, level: str) -> bool:

@@ -5,6 +5,7 @@ first block; with its log_std (and its head, where there is one a task) this is 
 it can move as fast as it likes and nothing is forgotten.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -15,11 +16,13 @@ from nestrl.agents.trial import Trial
 
 STARTS = ("fresh", "blend", "latest", "skilled")
 """How the code of a new task starts: as it was initialised, as the mean of the known tasks', as the latest one's, or as
-that of the skill which succeeds in it, if one does."""
+that of the skill which succeeds in it, or else clearly earns more."""
 TRIED = 8
 """Training episodes in which each earlier skill is tried out in a new task. Their steps are counted."""
 SKILLED = 0.25
 """Share of successes from which on an earlier skill is worth starting from."""
+CLEARLY = 2.0
+"""Standard errors by which an earlier skill that hardly succeeds must earn more than the network as it is."""
 Code = Mapping[str, Tensor]
 """Live views of one task's own numbers, by name; writing into one moves the network."""
 
@@ -30,6 +33,11 @@ class TaskCode:
     def __init__(self, code: Code) -> None:
         self._code = dict(code)
         self._before: dict[str, Tensor] = {}
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a head is part of it."""
+        return any(name.startswith("head") for name in self._code)
 
     def start_from(self, known: Sequence[Code]) -> None:
         """Start as the mean of these codes; as initialised where there are none. The exploration noise stays."""
@@ -54,12 +62,21 @@ class TaskCode:
             view.copy_(self._before[name] + factor * (view - self._before[name]))
 
 
-def skilled(trial: Trial) -> int | None:
-    """Return which of policies 1..k-1 to start from; None where none succeeds, or 0, what the network does, is better.
+def skilled(trial: Trial, *, own_head: bool) -> int | None:
+    """Return which of policies 1..k-1 to start from; None for the network as it is, policy 0.
 
-    The best of poor ones would be worse than a quiet start: a skill that earns more than the others, but does not reach
-    the goal, has to be unlearned (docs/log.md).
+    The one that succeeds most often, where one does and the network is not better. Where hardly any succeeds, the one
+    that earns most, if that is clearly more than the network earns in the same episodes; but not where the new task has
+    a head of its own, which begins quietly: a skill that does not reach the goal would have to be unlearned there
+    (docs/log.md).
     """
     success, returns = trial.success.mean(axis=1), trial.returns.mean(axis=1)
-    best = max(range(1, len(success)), key=lambda policy: (success[policy], returns[policy]), default=0)
-    return best if success[best] >= max(SKILLED, success[0]) and returns[best] > returns[0] else None
+    skills = range(1, len(success))
+    best = max(skills, key=lambda policy: (success[policy], returns[policy]), default=0)
+    if best and success[best] >= max(SKILLED, success[0]) and returns[best] > returns[0]:
+        return best
+    if not best or own_head or success[0] >= SKILLED:
+        return None
+    highest = max(skills, key=lambda policy: returns[policy])
+    gains = trial.returns[highest] - trial.returns[0]
+    return highest if gains.mean() > CLEARLY * gains.std(ddof=1) / math.sqrt(len(gains)) else None
