@@ -21,8 +21,9 @@ the horizon):
 
     rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2)
 
-The fresh network has the first turn where most skills half-solve a new task as they are, and none solves it: then what
-succeeds is what they have in common, driving at the goal, and a network that knows it is about to stand still.
+The fresh network has the first turn where most skills half-solve a new task as they are, in the same episodes, and none
+solves it: then what succeeds is what they have in common, driving at the goal, and a network that knows it is about to
+stand still.
 
 Rounds, margin and shares were chosen on curves of development lives (results/race). Of the networks that succeed in .3
 to .6 of the episodes after four rounds, those that are stuck have risen by .17 standard deviations at most, the others
@@ -32,6 +33,9 @@ by .38 at least; those that succeed in fewer need six rounds to show it.
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nestrl.agents.tally import ENOUGH, Tally
 from nestrl.agents.trial import Trial
@@ -48,7 +52,9 @@ LATEST = 0.5
 """Share of the segment after which too little is left for another turn."""
 SKILLS, MOST, PARTLY, NEARLY = 3, 2 / 3, 0.25, 0.75
 """A trap seen beforehand: at least so many skills are known, more than this share of them succeed in PARTLY of their
-trials or more, and no policy in more than NEARLY."""
+trials or more, and no policy in more than NEARLY;"""
+ALIKE = 0.6
+"""and these are so much alike in which episodes they succeed."""
 KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
 
 
@@ -104,14 +110,25 @@ def last_window(marks: Sequence[tuple[float, Tally]], rounds: int) -> Halves | N
 
 
 def is_trap(trial: Trial) -> bool:
-    """Return whether most of the earlier skills (policies 1..k-1 of a trial) half-solve a task, and nothing solves it.
+    """Return whether most of the earlier skills (policies 1..k-1 of a trial) half-solve a task, and in the same way.
 
     In other tasks at most half of the skills succeed in a quarter of their trials, of five skills or more a third; or
-    one skill, or the network as it is (policy 0), tells how.
+    one skill, or the network as it is (policy 0), tells how; or each succeeds in episodes of its own.
     """
-    success = trial.success.mean(axis=1)
+    success, skills = trial.success.mean(axis=1), trial.success[1:]
     partly = success[1:] >= PARTLY
-    return bool(len(partly) >= SKILLS and partly.mean() > MOST and success.max() <= NEARLY)
+    if len(skills) < SKILLS or partly.mean() <= MOST or success.max() > NEARLY:
+        return False
+    return alike(skills[partly]) >= ALIKE
+
+
+def alike(success: NDArray[np.bool_]) -> float:
+    """Return how much policies (k, episodes) succeed in the same episodes: 1 if in just the same, about 1/k by chance.
+
+    The variance between episodes of the share that succeeds, over what it would be if all always did the same.
+    """
+    rate = float(success.mean())
+    return float(success.mean(axis=0).var()) / (rate * (1 - rate)) if 0 < rate < 1 else 1.0
 
 
 class Rival:

@@ -8,7 +8,7 @@ import pytest
 
 from nestrl.agents.tally import Tally
 from nestrl.agents.trial import Trial
-from nestrl.nested.rival import SHARE, TURN, Rival, is_trap, last_window
+from nestrl.nested.rival import SHARE, TURN, Rival, alike, is_trap, last_window
 
 SIMULATIONS, PAUSES = 31, 50
 
@@ -165,6 +165,20 @@ def test_a_trap_is_what_most_skills_half_solve(successes, trap):
     assert is_trap(trial(*successes)) is trap
     assert is_trap(trial(*successes, by_itself=4)) is trap
     assert not is_trap(trial(*successes, by_itself=7))
+
+
+def test_skills_that_succeed_in_episodes_of_their_own_are_no_trap():
+    same = trial(4, 4, 4, 4)
+    success = same.success.copy()
+    success[2], success[4] = ~success[2], ~success[4]
+    assert alike(same.success[1:]) == 1 and is_trap(same)
+    assert alike(success[1:]) == 0 and not is_trap(same._replace(success=success))
+
+
+def test_alike_is_one_over_the_number_of_policies_by_chance():
+    success = np.random.default_rng(0).random((4, 100_000)) < 0.3
+    assert alike(success) == pytest.approx(1 / 4, abs=0.01)
+    assert alike(np.ones((3, 8), bool)) == 1
 
 
 @pytest.mark.parametrize("resume_at", [None, 3, 20])
