@@ -12,7 +12,7 @@ from nestrl.report.tables import TITLES, table
 from nestrl.studies.study import open_study
 
 ROOT = Path(__file__).resolve().parents[1]
-NESTED, RIVALS = "nested", ("cloning", "clonex")
+NESTED, RIVALS = "nested", ("cloning", "clonex", "reset-and-distill")
 STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
