@@ -52,9 +52,9 @@ LATEST = 0.5
 """Share of the segment after which too little is left for another turn."""
 SKILLS, MOST, PARTLY, NEARLY = 3, 2 / 3, 0.25, 0.75
 """A trap seen beforehand: at least so many skills are known, more than this share of them succeed in PARTLY of their
-trials or more, and no policy in more than NEARLY;"""
+trials or more, and no policy in more than NEARLY."""
 ALIKE = 0.6
-"""and these are so much alike in which episodes they succeed."""
+"""How much those skills succeed in the same episodes, at least; see `alike`."""
 KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
 
 

@@ -66,17 +66,21 @@ def skilled(trial: Trial, *, own_head: bool) -> int | None:
     """Return which of policies 1..k-1 to start from; None for the network as it is, policy 0.
 
     The one that succeeds most often, where one does and the network is not better. Where hardly any succeeds, the one
-    that earns most, if that is clearly more than the network earns in the same episodes; but not where the new task has
-    a head of its own, which begins quietly: a skill that does not reach the goal would have to be unlearned there
-    (docs/log.md).
+    that earns most; but not where the new task has a head of its own, which begins quietly: a skill that does not reach
+    the goal would have to be unlearned there (docs/log.md).
     """
     success, returns = trial.success.mean(axis=1), trial.returns.mean(axis=1)
-    skills = range(1, len(success))
-    best = max(skills, key=lambda policy: (success[policy], returns[policy]), default=0)
+    best = max(range(1, len(success)), key=lambda policy: (success[policy], returns[policy]), default=0)
     if best and success[best] >= max(SKILLED, success[0]) and returns[best] > returns[0]:
         return best
-    if not best or own_head or success[0] >= SKILLED:
+    return None if own_head or success[0] >= SKILLED else earning(trial)
+
+
+def earning(trial: Trial) -> int | None:
+    """Return which of policies 1..k-1 earns most, if that is clearly more than policy 0 earns in the same episodes."""
+    gains = trial.returns[1:] - trial.returns[0]
+    if not len(gains):
         return None
-    highest = max(skills, key=lambda policy: returns[policy])
-    gains = trial.returns[highest] - trial.returns[0]
-    return highest if gains.mean() > CLEARLY * gains.std(ddof=1) / math.sqrt(len(gains)) else None
+    best = int(gains.mean(axis=1).argmax())
+    error = gains[best].std(ddof=1) / math.sqrt(len(gains[best]))
+    return best + 1 if gains[best].mean() > CLEARLY * error else None
