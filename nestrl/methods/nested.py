@@ -43,7 +43,8 @@ from nestrl.updates.values import put_values, values_of
 
 ROOM = 2.0
 """Where the slow policy itself is far from a teacher, as after a race, the fast one may be this many times as far. It
-starts there: a limit that is passed from the first step on drives a task's weight up until little else is learned."""
+starts there: a limit that is passed from the first step on drives a task's weight up until little else is learned. And
+what a race has won is taken in at up to this many times the limit."""
 
 
 @dataclass(frozen=True)
@@ -268,13 +269,15 @@ class Nested(Taught):
     def _consolidate(self) -> None:
         """Let the slow policy take all skills in, and the fast one go on from it.
 
-        A candidate starts from the fast policy; where that began afresh and knows nothing else, from the slow one.
+        A candidate starts from the fast policy; where that began afresh and knows nothing else, from the slow one. Then
+        the new skill has some room, and the fast policy goes on from the candidate in any case.
         """
-        fresh = self._rival.fresh
+        fresh, fast = self._rival.fresh, self._learner.policy_with()
         candidate = self._learner.policy_with(self._slow.values if fresh else None)
         options = DistillationOptions() if fresh else DistillationOptions(steps=self._options.consolidation)
-        if self._slow.consolidate(candidate, self._learner.policy_with(), self._memory, options, self._generator):
-            put_values(self._slow.values or [], self._parameters)
+        room = ROOM if fresh else 1.0
+        if self._slow.consolidate(candidate, fast, self._memory, options, self._generator, room) or fresh:
+            put_values(values_of(candidate.parameters), self._parameters)
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""

@@ -52,12 +52,14 @@ class SlowPolicy:
         memory: TeacherMemory,
         options: DistillationOptions,
         generator: torch.Generator,
+        room: float = 1.0,
     ) -> bool:
         """Try to take in all tasks of the memory with a candidate that may be trained; tell whether it was committed.
 
-        Where there is but one task the candidate is taken as it is.
+        Where there is but one task the candidate is taken as it is. A skill that this policy does not have yet may be
+        left at `room` times the limit.
         """
-        limits = self._present_drifts(fast, _judged(memory, generator)).clamp(min=self._drift_limit)
+        limits = self._limits(fast, _judged(memory, generator), room)
         for attempt in (options, PATIENT):
             if len(memory.tasks) > 1:
                 distill(candidate, memory, attempt, generator)
@@ -68,13 +70,16 @@ class SlowPolicy:
                 return True
         return False
 
-    def _present_drifts(self, fast: OwnPolicy, batch: Batch) -> Tensor:
-        """Return the drift (k,) of the policy that answers for each task so far: this one, else the fast one."""
+    def _limits(self, fast: OwnPolicy, batch: Batch, room: float) -> Tensor:
+        """Return how far (k,) a candidate may be from each task's teacher: the limit, or as far as who answers so far.
+
+        That is this policy for what it has taken in, else the fast one.
+        """
         present = _drifts(fast, batch)
-        if self.policy is None:
-            return present
         taken_in = torch.tensor([task in self.drifts for task in batch.tasks.tolist()], device=present.device)
-        return torch.where(taken_in, _drifts(self.policy, batch), present)
+        if self.policy is not None:
+            present = torch.where(taken_in, _drifts(self.policy, batch), present)
+        return torch.maximum(present, self._drift_limit * torch.where(taken_in, 1.0, room))
 
     def state_dict(self) -> dict[str, Any]:
         """Return its values, its tasks with their drifts, and the number of commits."""

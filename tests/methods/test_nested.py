@@ -132,6 +132,21 @@ def test_where_what_is_known_learns_nothing_a_fresh_network_does_and_the_old_ski
         assert drift_between(known, policy.output(old)).total.mean() < 0.03
 
 
+def test_after_a_won_race_the_fast_policy_knows_the_old_skills_even_if_nothing_was_committed():
+    learner = Standing(discrete=False)
+    method = nested(consolidation=400, drift_limit=1e-6)(learner)
+    live(method, learner, [0], 300)
+    old = learner.observations(0, 1000)
+    with torch.no_grad():
+        known = method.policy_for(0).output(old)
+    learner.stands = True
+    (loss,) = live(method, learner, [1], 600)
+    measured = method.measurements()
+    assert (measured["races_won"], measured["commits"]) == (1, 1)
+    assert loss < 0.2
+    assert drift_between(known, learner.policy.output(old)).total.mean() < 0.03
+
+
 def test_neither_the_first_task_nor_one_that_comes_back_nor_one_that_succeeds_is_raced_for():
     learner = FakeLearner()
     method = nested()(learner)

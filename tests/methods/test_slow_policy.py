@@ -86,6 +86,15 @@ def test_a_candidate_that_begins_without_the_new_skill_is_judged_by_who_has_it(s
     assert (tuple(slow.drifts), slow.commits) == ((0,), 1)
 
 
+def test_a_new_skill_may_have_room_an_old_one_has_none(slow_with_the_first_skill, monkeypatch):
+    slow, learner, memory, generator = slow_with_the_first_skill
+    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
+    assert not slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator, room=1000)
+    ignorant = learner.policy_with(slow.values)
+    assert slow.consolidate(ignorant, learner.policy_with(), memory, HASTY, generator, room=1000)
+    assert (tuple(slow.drifts), slow.commits) == ((0, 1), 2)
+
+
 def test_is_not_committed_where_a_skill_would_become_worse(monkeypatch):
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1], generator)
