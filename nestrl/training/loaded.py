@@ -41,12 +41,13 @@ class LoadedAgent:
         self._agent.allow_trials(self._try_out)
         method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
         self._method = with_less_told(self.config, method, self._agent, rows[1], self._try_out)
-        found = load_newest(folder.checkpoints)
-        if found:
-            with used(found.path):
-                self._method.load_state_dict(found.state["method"])
-                weights = found.state["agent"]["policy"]  # of the same moment as what the method knows
-        self._agent.algorithm.policy.load_state_dict(weights)
+        policy, found = self._agent.algorithm.policy, load_newest(folder.checkpoints)
+        if found is None:
+            policy.load_state_dict(weights)
+            return
+        with used(found.path):  # weights of the same moment as what the method knows
+            policy.load_state_dict(found.state["agent"]["policy"])  # first: a method's own policies copy the normaliser
+            self._method.load_state_dict(found.state["method"])
 
     def predict(self, obs: Any, *, task: str, deterministic: bool = True) -> tuple[np.ndarray, None]:
         """Return (action, None) for an observation as the task's own environment gives it, single or batched.

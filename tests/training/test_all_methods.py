@@ -12,6 +12,9 @@ from tiny_worlds import HORIZON, TINY, tiny_config
 import nestrl
 from nestrl.errors import BadConfig
 from nestrl.methods import METHODS
+from nestrl.training.config import RunConfig
+from nestrl.training.display import Silent
+from nestrl.training.life import Life
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.trainer import run
 from nestrl.training.worlds import Worlds
@@ -44,7 +47,19 @@ def test_a_stopped_run_ends_with_the_same_bits(algorithm: str, name: str, tmp_pa
         run(config, stopped, display=StopAt(900, signal.SIGINT))
     run(RunFolder(stopped).config(), stopped, resume=True)
     assert_same_end(whole, stopped)
-    assert set(nestrl.load(whole).evaluate(episodes=4)) == {"calm", "windy"}
+    assert_loads_as_it_was(config, whole)
+
+
+def assert_loads_as_it_was(config: RunConfig, folder: Path) -> None:
+    """Compare what a loaded agent does in each task with what the run itself would do there."""
+    agent = nestrl.load(folder)
+    assert set(agent.evaluate(episodes=4)) == {"calm", "windy"}
+    observations = np.linspace(-1, 1, 10, dtype=np.float32).reshape(5, 2)
+    with Life(config, folder, Silent(), resume=True) as life:
+        for index, task in enumerate(agent.task_names):
+            rows = life.worlds.union.observe(index, observations)
+            expected = life.worlds.union.act(index, life.method.policy_for(index).act(rows))
+            np.testing.assert_array_equal(agent.predict(observations, task=task)[0], expected)
 
 
 def test_all_tasks_at_once_are_trained_side_by_side(tmp_path: Path) -> None:

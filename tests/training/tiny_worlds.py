@@ -29,7 +29,7 @@ class PointVectorEnv(VectorEnv):
         self.single_action_space = spaces.Box(-1, 1, (1,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.observation_scale = np.ones(2, np.float32)
+        self.observation_scale = np.array([0.5, 1.0], np.float32)
         self.place, self.age = np.zeros(num_envs), np.zeros(num_envs, np.int64)
         self.random = np.random.default_rng(0)
         self.total = np.zeros(1, np.int64)
