@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -240,6 +241,19 @@ def test_another_space_under_the_same_name_is_refused(tmp_path: Path) -> None:
     wider = lambda values: (one(values), values["methods"]["l2"]["space"]["strength"].update(high=1000))  # noqa: E731
     with pytest.raises(BadConfig, match="another space"):
         tune(search_file(tmp_path, wider), below=tmp_path)
+
+
+def test_a_search_on_record_goes_on_though_options_have_come_since(tmp_path: Path) -> None:
+    one = lambda values: (values.update(trials=1), values["methods"].pop("constant"))  # noqa: E731
+    tune(search_file(tmp_path, one), below=tmp_path, say=lambda line: None)
+    values = [trial.value for trial in trials(tmp_path)]
+    journal = next(tmp_path.rglob("journal.log"))
+    older, changes = re.subn(r', ?"patience": ?2\b', "", journal.read_text())
+    assert changes == 2  # one a method
+    journal.write_text(older)
+    HerePool.started.clear()
+    tune(search_file(tmp_path, one), below=tmp_path, say=lambda line: None)
+    assert HerePool.started == [] and [trial.value for trial in trials(tmp_path)] == values
 
 
 def test_status_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -137,6 +137,15 @@ class Search:
         return plain
 
 
+def up_to_date(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description on record with the defaults of fields that have come since, as run folders are read."""
+    lives = {
+        name: json.loads(RunConfig.from_json(json.dumps(life), f"life {name} of the journal").to_json())
+        for name, life in description["lives"].items()
+    }
+    return {**description, "lives": lives}
+
+
 @dataclass(frozen=True)
 class TunePlan:
     """A search's file, read and checked."""
