@@ -277,7 +277,7 @@ class Nested(Taught):
         options = DistillationOptions() if fresh else DistillationOptions(steps=self._options.consolidation)
         room = ROOM if fresh else 1.0
         if self._slow.consolidate(candidate, fast, self._memory, options, self._generator, room) or fresh:
-            put_values(values_of(candidate.parameters), self._parameters)
+            put_values(candidate.parameters, self._parameters)
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""

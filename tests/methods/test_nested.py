@@ -114,37 +114,35 @@ class Standing(FakeLearner):
         self.stands = False
 
 
+def after_a_race(discrete, **options):
+    """Live through a task and one that only a fresh network learns; return how far a policy is from the first skill."""
+    learner = Standing(discrete)
+    method = nested(consolidation=400, **options)(learner)
+    live(method, learner, [0], 300)
+    old = learner.observations(0, 1000)
+    with torch.no_grad():
+        known = method.policy_for(0).output(old)
+    learner.stands = True
+    (loss,) = live(method, learner, [1], 600)
+    assert loss < 0.2
+    return method, learner, lambda policy: drift_between(known, policy.output(old)).total.mean()
+
+
 @pytest.mark.learning
 @pytest.mark.parametrize("discrete", [False, True], ids=["Box", "Discrete"])
 def test_where_what_is_known_learns_nothing_a_fresh_network_does_and_the_old_skill_is_kept(discrete):
-    learner = Standing(discrete)
-    method = nested(consolidation=400)(learner)
-    live(method, learner, [0], 300)
-    old = learner.observations(0, 1000)
-    with torch.no_grad():
-        known = method.policy_for(0).output(old)
-    learner.stands = True
-    (loss,) = live(method, learner, [1], 600)
+    method, learner, drift = after_a_race(discrete)
     measured = method.measurements()
     assert (measured["races"], measured["races_won"], measured["commits"]) == (1, 1, 2)
-    assert loss < 0.2
     for policy in (method.policy_for(0), learner.policy):  # the fast policy goes on from the slow one
-        assert drift_between(known, policy.output(old)).total.mean() < 0.03
+        assert drift(policy) < 0.03
 
 
 def test_after_a_won_race_the_fast_policy_knows_the_old_skills_even_if_nothing_was_committed():
-    learner = Standing(discrete=False)
-    method = nested(consolidation=400, drift_limit=1e-6)(learner)
-    live(method, learner, [0], 300)
-    old = learner.observations(0, 1000)
-    with torch.no_grad():
-        known = method.policy_for(0).output(old)
-    learner.stands = True
-    (loss,) = live(method, learner, [1], 600)
+    method, learner, drift = after_a_race(discrete=False, drift_limit=1e-6)
     measured = method.measurements()
     assert (measured["races_won"], measured["commits"]) == (1, 1)
-    assert loss < 0.2
-    assert drift_between(known, learner.policy.output(old)).total.mean() < 0.03
+    assert drift(learner.policy) < 0.03
 
 
 def test_neither_the_first_task_nor_one_that_comes_back_nor_one_that_succeeds_is_raced_for():
