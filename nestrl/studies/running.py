@@ -17,7 +17,7 @@ from nestrl.studies.plan import Cell, StudyPlan, read_plan
 from nestrl.studies.pool import Ended, Job, Pool
 from nestrl.studies.references import found_references, reference_jobs, store_reference, what_is_missing
 from nestrl.studies.study import Places, Study, open_study, places, readable_time, write_what_is_run
-from nestrl.training.config import RunConfig
+from nestrl.training.run_folder import RunFolder
 from nestrl.training.writing import one_clear_error, write_json
 
 REFERENCE_RUNS = Path("references")  # beside the studies' folders, as of `nestrl reference`
@@ -172,15 +172,15 @@ def _refuse_changes(plan: StudyPlan, found: Places) -> None:
     """Raise BadConfig if a run was begun with another configuration than the plan has for it now."""
     records = {record.cell: record for record in read_ledger(found.ledger)}
     for cell in plan.cells:
-        begun = found.runs / cell.name / "config.json"
-        if begun.is_file():
-            before = asdict(RunConfig.from_json(begun.read_text(), str(begun)))
+        folder = RunFolder(found.runs / cell.name)
+        if folder.begun:
+            before = asdict(folder.config_as_written())
         elif cell.name in records and records[cell.name].finished:
             record = records[cell.name]
             before = {"method": record.method_name, "method_options": record.options}
         else:
             continue
-        now = asdict(RunConfig.from_json(cell.config.to_json()))
+        now = asdict(cell.config.as_written)
         for key, value in before.items():
             if value != now[key]:
                 raise BadConfig(

@@ -120,6 +120,11 @@ class RunConfig:
         except TypeError as error:
             raise BadConfig(f"The configuration must be numbers, text, lists and mappings: {error}.") from error
 
+    @property
+    def as_written(self) -> "RunConfig":
+        """This as a run folder would give it back: tuples in options have become lists."""
+        return self.from_json(self.to_json())
+
     @classmethod
     def from_json(cls, text: str, where: str = "config.json") -> "RunConfig":
         """Return the value; raises BadConfig or UnknownName that names `where` and the key at fault."""
@@ -160,6 +165,20 @@ class RunConfig:
         here |= {"agent": decode(AgentConfig, agent, "agent"), "method_options": method}
         decode(method_options, method, "method")
         return decode(RunConfig, here, "run")
+
+
+def as_values(config: RunConfig) -> dict[str, Any]:
+    """Return a configuration as JSON values, to be put on record among others."""
+    values: dict[str, Any] = json.loads(config.to_json())
+    return values
+
+
+def up_to_date(record: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what `as_values` once gave as it would be now: fields that have come since have their defaults.
+
+    Raises BadConfig that names `where`.
+    """
+    return as_values(RunConfig.from_json(json.dumps(record), where))
 
 
 def import_modules(names: Iterable[str]) -> None:

@@ -89,12 +89,16 @@ class RunFolder:
 
     def config(self) -> RunConfig:
         """Return the configuration, after importing the modules that it names."""
+        config = self.config_as_written()
+        import_modules(config.imports)
+        return config
+
+    def config_as_written(self) -> RunConfig:
+        """Return the configuration; nothing is imported. Raises BadConfig where there is none, or a damaged one."""
         path = self.path / "config.json"
         if not self.begun:
             raise BadConfig(f"{self.path} is not a run folder (no config.json); give one that `nestrl train` made.")
-        config = RunConfig.from_json(path.read_text(), str(path))
-        import_modules(config.imports)
-        return config
+        return RunConfig.from_json(path.read_text(), str(path))
 
     def versions_then(self) -> dict[str, str | None]:
         """Return the versions with which the run began."""

@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from nestrl.nested.meta_controller import SHAPE
 from nestrl.studies.lives.curve import Row, learning_curve, table, write_picture, write_table
 from nestrl.studies.lives.journal import Journal, Lived, candidate_fitness, names
 from nestrl.studies.lives.living import Living, write_controller
-from nestrl.studies.lives.plan import CONSTANTS, MEAN, Life, LivesPlan, read_lives_plan
+from nestrl.studies.lives.plan import CONSTANTS, MEAN, Life, LivesPlan, described_now, read_lives_plan
 from nestrl.studies.pool import Pool
 from nestrl.studies.running import alone, process_of
 from nestrl.studies.study import places, readable_time, write_what_is_run
@@ -240,7 +239,7 @@ def _refuse_another(plan: LivesPlan, results: Path) -> None:
     if not path.is_file() or not (results / JOURNAL).is_file():
         return
     try:
-        before: dict[str, Any] = json.loads(path.read_text())
+        before = described_now(json.loads(path.read_text()))
     except ValueError as error:
         raise BadConfig(f"{path} is damaged ({error}); give the plan another name, or move {results} away.") from error
     now = plan.description()

@@ -92,8 +92,8 @@ def _holds(controller: Path, life: Life) -> bool:
 
 def _is_run_of(folder: Path, config: RunConfig) -> bool:
     """Return whether a folder holds a run that was begun with this configuration."""
-    begun = folder / "config.json"
+    run = RunFolder(folder)
     try:
-        return begun.is_file() and RunConfig.from_json(begun.read_text()) == RunConfig.from_json(config.to_json())
+        return run.begun and run.config_as_written() == config.as_written
     except NestrlError:
         return False

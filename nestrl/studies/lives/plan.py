@@ -42,9 +42,10 @@ from nestrl.nested.meta_controller import FEATURES, ORDERS
 from nestrl.studies.document import Document
 from nestrl.studies.plan import StudyPlan, plan_of
 from nestrl.studies.tuning.plan import FIRST_SEED, refuse_reported
-from nestrl.training.config import RunConfig
+from nestrl.training.config import RunConfig, as_values, up_to_date
 
 LAST_SEED = 2**31
+LIFE_OF = "life of "
 METHOD, LEARNED = "nested", "meta_controller"
 LEAST_POPULATION = 4
 """With fewer, CMA-ES has no weights for its covariance."""
@@ -153,9 +154,17 @@ class LivesPlan:
         names = ("tasks_per_life", "context", "population", "lives_per_candidate", "seed", "sigma")
         values = {name: getattr(self.settings, name) for name in names}
         values |= {"weights": asdict(self.settings.weights), "orders": ORDERS, "features": FEATURES}
-        values |= {f"life of {name}": json.loads(config.to_json()) for name, config in self.configs.items()}
+        values |= {f"{LIFE_OF}{name}": as_values(config) for name, config in self.configs.items()}
         plain: dict[str, Any] = json.loads(json.dumps(values))
         return plain
+
+
+def described_now(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description on record with the defaults of fields that have come since, as run folders are read."""
+    return {
+        key: up_to_date(value, f"{key} in the description") if key.startswith(LIFE_OF) else value
+        for key, value in description.items()
+    }
 
 
 OF_A_STUDY = ("name", "sequences", "run", "steps_scale", "imports", "workers")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nestrl.errors import BadConfig
-from nestrl.studies.tuning.plan import Options, Search, TunePlan, up_to_date
+from nestrl.studies.tuning.plan import Options, Search, TunePlan, described_now
 
 try:
     import optuna
@@ -102,7 +102,7 @@ class Journal:
             study_name=search.label, storage=self._storage, direction="maximize", load_if_exists=True
         )
         description = search.description()
-        if up_to_date(study.user_attrs.get("search", description)) != description:
+        if described_now(study.user_attrs.get("search", description)) != description:
             raise BadConfig(
                 f"{self._path.parent} holds a search of {search.label} with another space, value, or other lives; give "
                 "this one another name, or move that away (runs that fit are used again)."

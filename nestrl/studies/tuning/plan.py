@@ -31,7 +31,7 @@ from nestrl.studies.document import Document
 from nestrl.studies.plan import StudyPlan, plan_of
 from nestrl.tasks.named import sequence as find_sequence
 from nestrl.tasks.sequence import TaskSequence
-from nestrl.training.config import RunConfig
+from nestrl.training.config import RunConfig, as_values, up_to_date
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -131,18 +131,15 @@ class Search:
         values = {
             "value": VALUE,
             "space": {name: asdict(part) for name, part in self.space.items()},
-            "lives": {name: json.loads(life.to_json()) for name, life in self.lives.items()},
+            "lives": {name: as_values(life) for name, life in self.lives.items()},
         }
         plain: dict[str, Any] = json.loads(json.dumps(values))
         return plain
 
 
-def up_to_date(description: Mapping[str, Any]) -> dict[str, Any]:
+def described_now(description: Mapping[str, Any]) -> dict[str, Any]:
     """Return a description on record with the defaults of fields that have come since, as run folders are read."""
-    lives = {
-        name: json.loads(RunConfig.from_json(json.dumps(life), f"life {name} of the journal").to_json())
-        for name, life in description["lives"].items()
-    }
+    lives = {name: up_to_date(life, f"life {name} of the journal") for name, life in description["lives"].items()}
     return {**description, "lives": lives}
 
 

@@ -22,9 +22,8 @@ from nestrl.studies.study import Places, places, write_what_is_run
 from nestrl.studies.tuning.journal import Journal, Proposal, outcomes
 from nestrl.studies.tuning.plan import TunePlan, read_tune_plan
 from nestrl.studies.tuning.results import table, write_results
-from nestrl.training.config import RunConfig
 from nestrl.training.result import Run
-from nestrl.training.run_folder import versions
+from nestrl.training.run_folder import RunFolder, versions
 from nestrl.training.writing import write_json
 
 JOURNAL = "journal.log"
@@ -142,8 +141,8 @@ def _lives_and_minutes(jobs: Sequence[Job]) -> tuple[dict[str, float], float]:
 
 
 def _refuse_another_run(job: Job) -> None:
-    begun = job.folder / "config.json"
-    if begun.is_file() and RunConfig.from_json(begun.read_text()) != RunConfig.from_json(job.config.to_json()):
+    folder = RunFolder(job.folder)
+    if folder.begun and folder.config_as_written() != job.config.as_written:
         raise BadConfig(
             f"{job.folder} holds another run than this search would make there; move {job.folder.parent} away."
         )

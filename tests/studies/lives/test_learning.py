@@ -177,6 +177,19 @@ def test_fitness_is_as_the_plan_says() -> None:
     assert Lived(life, error="broken").fitness(Weights()) is None
 
 
+def test_lives_on_record_go_on_though_options_have_come_since(
+    plan_file: WritePlan, tmp_path: Path, quadratic: Any
+) -> None:
+    learn(plan_file(), 4, below=tmp_path, live=quadratic(), say=quiet)
+    path = tmp_path / RESULTS / "description.json"
+    description = json.loads(path.read_text())
+    del description["life of tiny-2"]["patience"]
+    path.write_text(json.dumps(description))
+    again = quadratic()
+    learn(plan_file(), 4, below=tmp_path, live=again, say=quiet)
+    assert [life for life in again.lived if life.generation == 0] == []
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
