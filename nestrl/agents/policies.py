@@ -214,9 +214,15 @@ class NormalizedCritic(ContinuousCritic):
             setattr(self, f"qf{index}", network)
 
     def forward(self, obs: Any, actions: Tensor) -> tuple[Tensor, ...]:
-        """Return the value of these actions (n, A) according to each critic, (n, 1) each."""
+        """Return the value of these actions (n, A) according to each critic, (n, 1) each.
+
+        Actions with a gradient are those of the actor's loss, which asks for no gradients of the critics' own weights.
+        """
         inputs = torch.cat((self.normalizer(obs), actions), dim=1)
-        return tuple(network(inputs) for network in self.q_networks)
+        self.requires_grad_(not actions.requires_grad)
+        values = tuple(network(inputs) for network in self.q_networks)
+        self.requires_grad_(True)
+        return values
 
 
 class SACPolicy(OffPolicy):

@@ -12,6 +12,7 @@ from torch import Tensor
 from nestrl.agents.agent import Agent, AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.normalization import normalizer_rows
+from nestrl.agents.policies import NormalizedCritic
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged, UnknownName
 from nestrl.tasks.sequence import Task
@@ -226,6 +227,30 @@ def test_sac_warms_up_and_forgets_old_experience_at_each_task() -> None:
     assert algorithm.replay_buffer.size() == 1
     assert algorithm.learning_starts == STEPS + 64
     assert algorithm.log_ent_coef.exp().item() == pytest.approx(0.1)
+
+
+def test_the_actors_loss_asks_for_no_gradients_of_the_critics() -> None:
+    world = World(SAC, REACH)
+    policy = world.agent.algorithm.policy
+    obs = torch.as_tensor(world.union.observe(0, np.zeros((3, world.union.feature_size))))
+    actions = torch.zeros(3, *policy.action_space.shape, requires_grad=True)
+    sum(values.sum() for values in policy.critic(obs, actions)).backward()
+    assert actions.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in policy.critic.parameters())
+    sum(values.sum() for values in policy.critic(obs, actions.detach())).backward()
+    assert all(weight.grad is not None for weight in policy.critic.parameters())
+
+
+def test_sac_learns_the_same_where_the_actors_loss_asks_for_those_of_the_critics_too(monkeypatch) -> None:
+    def learned() -> dict[str, Any]:
+        world = World(SAC, REACH)
+        world.start(0, first=True)
+        world.agent.learn(STEPS)
+        return world.agent.state_dict()
+
+    as_it_is = learned()
+    monkeypatch.setattr(NormalizedCritic, "requires_grad_", lambda self, _: self)
+    assert_same(as_it_is, learned())
 
 
 def test_groups_are_the_actor_from_bottom_to_top() -> None:
