@@ -167,8 +167,9 @@ def report(
         print(f"{run.path}\n\n{retention_table(run)}\n")
     print(comparison_table(opened))
     if picture:
+        levels = draw_levels(opened, picture)
         draw_skills(opened, picture)
-        print(f"\nDrew {', '.join(map(str, [picture, *draw_levels(opened, picture)]))}")
+        print(f"\nDrew {', '.join(map(str, [picture, *levels]))}")
 
 
 @app.command(name="picture")

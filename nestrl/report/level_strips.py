@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import Floats, SuccessCurves
 from nestrl.nested.meta_controller import RANGES, Orders
 from nestrl.report.pictures import LINE
@@ -34,6 +35,7 @@ def draw_levels(runs: Sequence[Run], picture: Path) -> list[Path]:
     """Draw the levels of each run whose meta-controller gave orders; return the files, beside `picture`, of its kind.
 
     One run's is levels.png (or .svg, .pdf); of several, levels-<name of the run's folder>.png each.
+    Raises BadConfig where that is `picture` itself.
     """
     drawn = []
     for run in runs:
@@ -41,6 +43,8 @@ def draw_levels(runs: Sequence[Run], picture: Path) -> list[Path]:
         if figure is not None:
             name = "levels" if len(runs) == 1 else f"levels-{run.path.name}"
             drawn.append(picture.with_name(name + (picture.suffix or ".png")))
+            if drawn[-1] == picture:
+                raise BadConfig(f"{picture} is where the levels are drawn; call the picture of skills skills.png, say.")
             write_figure(drawn[-1], figure)
     return drawn
 

@@ -129,6 +129,16 @@ def test_report_draws_it_beside_the_picture(
     assert "<svg" in (tmp_path / "levels.svg").read_text()
 
 
+def test_the_picture_of_skills_does_not_write_over_it(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_log(make_run("nested"))
+    with pytest.raises(SystemExit):
+        main(["report", str(run.path), "--picture", str(tmp_path / "levels.png")])
+    assert "skills.png" in capsys.readouterr().err
+    assert not (tmp_path / "levels.png").exists()
+
+
 def test_of_several_runs_each_has_its_own(make_run: MakeRun, tmp_path: Path) -> None:
     runs = [write_log(make_run("nested", seed)) for seed in (0, 1)] + [make_run("cloning")]
     assert draw_levels(runs, tmp_path / "skills.png") == [tmp_path / f"levels-{run.path.name}.png" for run in runs[:2]]
