@@ -1,7 +1,10 @@
 """Makes `tiny_worlds` importable, here and in the processes of a study, and gives a study that takes seconds."""
 
+import fcntl
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,17 @@ def study_file(study_text: str, tmp_path: Path) -> Path:
     path = tmp_path / "study.yaml"
     path.write_text(study_text)
     return path
+
+
+@pytest.fixture
+def kill() -> Callable[["subprocess.Popen[bytes]", Path], None]:
+    """Ends a search as kill -9 does, and waits until the kernel has ended those who write its runs, too."""
+
+    def kill(process: "subprocess.Popen[bytes]", runs: Path) -> None:
+        process.kill()
+        process.wait()
+        for log in runs.glob("*/log.jsonl"):
+            with log.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+
+    return kill

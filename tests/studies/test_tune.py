@@ -1,9 +1,7 @@
 """A search tries the same for every method, goes on after a kill as if there had been none, and says what is wrong."""
 
 import csv
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -173,7 +171,7 @@ def test_a_search_that_is_done_runs_nothing_and_goes_on_with_more_trials(whole: 
 
 
 @pytest.mark.learning
-def test_a_killed_search_goes_on_as_if_it_had_not_been(whole: Path, tmp_path: Path) -> None:
+def test_a_killed_search_goes_on_as_if_it_had_not_been(whole: Path, tmp_path: Path, kill: Any) -> None:
     path = search_file(tmp_path, lambda values: values["methods"].pop("finetune"))
     process = subprocess.Popen(
         [sys.executable, "-m", "nestrl.cli", "tune", str(path)], cwd=tmp_path, stdout=subprocess.DEVNULL
@@ -182,8 +180,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(whole: Path, tmp_path: Pa
     while not list(tmp_path.glob("runs/tiny/*-t1-*/checkpoints/*.pt")):
         assert time.monotonic() < until and process.poll() is None
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process, tmp_path / "runs/tiny")
     assert "running" in {trial.status for trial in trials(tmp_path)}
     tune(path, below=tmp_path, say=lambda line: None)
     assert tried(tmp_path) == [trial for trial in tried(whole) if trial[0] != "finetune" and trial[1] < 3]

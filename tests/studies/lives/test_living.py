@@ -1,14 +1,12 @@
 """Lives run in processes, leave nothing but what they came to, and go on after a kill."""
 
-import fcntl
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,15 +100,8 @@ def finished(below: Path) -> list[str]:
     return sorted(json.dumps(line | {"seconds": 0}) for line in lines)
 
 
-def wait_for_writers(runs: Path) -> None:
-    """Wait until the kernel has ended the processes of the lives that were in flight."""
-    for log in runs.glob("*/log.jsonl"):
-        with log.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-
-
 @pytest.mark.learning
-def test_a_killed_search_goes_on_as_if_it_had_not_been(plan_file: WritePlan, tmp_path: Path) -> None:
+def test_a_killed_search_goes_on_as_if_it_had_not_been(plan_file: WritePlan, tmp_path: Path, kill: Any) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for below in (whole, killed):
         below.mkdir()
@@ -125,10 +116,8 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(plan_file: WritePlan, tmp
     while not (journal.is_file() and list(killed.glob("runs/tiny-lives/g0000-c*/checkpoints/*.pt"))):
         assert time.monotonic() < until and process.poll() is None
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process, killed / "runs/tiny-lives")
     before = journal.read_text().splitlines()
-    wait_for_writers(killed / "runs/tiny-lives")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(living_module, "Pool", HerePool)
         shown = learn(path, 4, below=killed, say=lambda line: None)
