@@ -73,10 +73,14 @@ def test_shuffled_it_gives_the_orders_of_moments_met_before_and_goes_on_drawing_
     assert [again.orders(moment) for moment in moments[20:]] == given[20:]
 
 
+def test_a_file_that_is_not_there_is_named_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadConfig, match=str(tmp_path / "c.safetensors")):
+        find_controller("c.safetensors")
+
+
 def test_foreign_and_damaged_files_are_refused(tmp_path):
     path = tmp_path / "c.safetensors"
-    with pytest.raises(BadConfig, match="not a meta-controller"):
-        load_controller(path)
     path.write_bytes(b"x" * 50)
     with pytest.raises(BadConfig, match="not a meta-controller"):
         load_controller(path)
