@@ -208,14 +208,14 @@ def save_controller(path: Path, phi: NDArray[np.float64], metadata: Mapping[str,
 
 def load_controller(path: Path) -> LearnedController:
     """Return a learned controller from a file; BadConfig if it is not there, is none, or is of another version."""
-    if not path.exists():
-        raise BadConfig(
-            f"There is no {path.absolute()}; start from the folder where the path you gave begins, give the whole "
-            "path, or make the file with nestrl learn-controller."
-        )
     try:
         with safetensors.safe_open(path, "np") as file:
             metadata, phi = file.metadata() or {}, file.get_tensor("phi")
+    except FileNotFoundError as error:
+        raise BadConfig(
+            f"There is no {path.absolute()}; start from the folder where the path you gave begins, give the whole "
+            "path, or make the file with nestrl learn-controller."
+        ) from error
     except (OSError, safetensors.SafetensorError) as error:
         raise BadConfig(f"{path} is not a meta-controller ({error}); make one with nestrl learn-controller.") from error
     expected = {"format": FORMAT, "orders": ",".join(ORDERS), "features": ",".join(FEATURES)}
