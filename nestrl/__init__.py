@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nestrl.agents.agent import AgentConfig as AgentConfig
+    from nestrl.agents.config import AgentConfig as AgentConfig
     from nestrl.errors import NestrlError as NestrlError
     from nestrl.tasks.named import register_sequence as register_sequence
     from nestrl.tasks.named import sequence as sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nestrl.training.train import train as train
 
 _HOMES = {
-    "AgentConfig": "nestrl.agents.agent",
+    "AgentConfig": "nestrl.agents.config",
     "LoadedAgent": "nestrl.training.loaded",
     "NestrlError": "nestrl.errors",
     "Run": "nestrl.training.result",

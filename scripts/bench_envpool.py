@@ -23,7 +23,8 @@ import numpy as np
 import torch
 
 from metaworld_worlds import official_python
-from nestrl.agents.agent import Agent, AgentConfig
+from nestrl.agents.agent import Agent
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.report.tables import table

@@ -30,7 +30,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 from torch import nn
 
 import nestrl
-from nestrl.agents.agent import Agent, AgentConfig
+from nestrl.agents.agent import Agent
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.networks import Trunk
 from nestrl.agents.vec_env import TaskVecEnv

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from nestrl.agents.algorithms import algorithm_class, hyperparameters, policy_class
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.experience import Experience, experience_of
 from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy
@@ -31,42 +31,6 @@ OPTIMIZER_OPTIONS = {"eps": 1e-5, "fused": True}
 
 
 Simulations = TaskVecEnv | JointVecEnv | UnlabelledVecEnv
-
-
-@dataclass(frozen=True)
-class AgentConfig:
-    """Everything about the learner that determines a result. Raises BadConfig for values that make no sense."""
-
-    algorithm: str = "ppo"
-    """ppo, sac, or "package.module:Class": a stable-baselines3 on-policy algorithm, or a kind of SAC."""
-    network: tuple[int, ...] = (128, 128)
-    """Widths of the trunk's blocks."""
-    heads: str = "shared"
-    """One head for all tasks ("shared": best for transfer), or one a task ("per_task")."""
-    n_envs: int = 0
-    """Simulations side by side; 0 means 256, or 32 for sac."""
-    initial_log_std: float = -0.5
-    """Exploration noise that each task starts with."""
-    noise_correlation: float = 0.0
-    """Of that noise from one control step to the next, 0..1, with Box actions; 0: white, as in stable-baselines3."""
-    fresh_critic: bool = True
-    """Start every task but the first with fresh critics: old values mislead more than they help."""
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of the algorithm in place of our defaults."""
-    device: str = "cpu"
-    """Where the learner computes: "cpu", or a GPU ("cuda", "cuda:1", ...), which pays only for wide networks."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "network", tuple(self.network))
-        object.__setattr__(self, "n_envs", self.n_envs or (32 if self.algorithm == "sac" else 256))
-        if not self.network or min(self.network) < 1:
-            raise BadConfig(f"The network {self.network} needs at least one block, each at least 1 wide.")
-        if self.heads not in ("shared", "per_task"):
-            raise BadConfig(f"heads is {self.heads!r}; it must be 'shared' or 'per_task'.")
-        if not 0 <= self.noise_correlation < 1:
-            raise BadConfig(f"noise_correlation is {self.noise_correlation}; it must be at least 0 and below 1.")
-        if self.n_envs < 1:
-            raise BadConfig(f"n_envs is {self.n_envs}; it must be at least 1, or 0 for the default.")
 
 
 class Agent:
@@ -91,10 +55,16 @@ class Agent:
         self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
         self._segment_start, self._segment_steps = 0, 1
         self._try_out: TryOut | None = None
+        config.require_fit(sum(union.action_space.shape or ()))
         algorithm = algorithm_class(config.algorithm)
         n_heads = union.n_tasks if config.heads == "per_task" else 1
         architecture = Architecture(
-            config.network, n_heads, config.initial_log_std, *normalizer_rows, config.noise_correlation
+            config.network,
+            n_heads,
+            config.initial_log_std,
+            *normalizer_rows,
+            config.noise_correlation,
+            config.correlated_share,
         )
         self.algorithm: Any = _made(
             algorithm,

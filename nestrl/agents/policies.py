@@ -45,12 +45,18 @@ class Architecture:
     """(N, D), see Normalizer."""
     scale: NDArray[np.float32]
     """(N, D), see Normalizer."""
-    noise_correlation: float = 0.0
+    noise_correlation: float | tuple[float, ...] = 0.0
     """Of the exploration noise, see ExplorationNoise."""
+    correlated_share: float = 1.0
+    """Of the simulations, see ExplorationNoise."""
 
     def normalizer(self) -> Normalizer:
         """Return the normaliser."""
         return Normalizer(self.mean, self.scale)
+
+    def exploration_noise(self) -> ExplorationNoise:
+        """Return what a policy explores with."""
+        return ExplorationNoise(self.noise_correlation, self.correlated_share)
 
     def critic(self, inputs: int) -> nn.Sequential:
         """Return a fresh critic: (n, inputs) -> (n, 1)."""
@@ -75,7 +81,7 @@ class ActorCriticPolicy(OnPolicy):
         use_sde: bool = False,
     ) -> None:
         self.architecture = architecture
-        self.noise = ExplorationNoise(architecture.noise_correlation)
+        self.noise = architecture.exploration_noise()
         super().__init__(
             observation_space,
             action_space,
@@ -183,7 +189,7 @@ class SquashedActor(OffPolicyActor):
     def __init__(self, architecture: Architecture, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.normalizer = architecture.normalizer()
-        self.noise = ExplorationNoise(architecture.noise_correlation)
+        self.noise = architecture.exploration_noise()
         self.latent_pi = Trunk(self.features_dim, architecture.network)
         outputs, n_heads, width = self.action_space.shape[0], architecture.n_heads, self.latent_pi.outputs
         self.mu = Heads(n_heads, width, outputs, ACTOR_GAIN)

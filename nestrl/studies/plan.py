@@ -30,8 +30,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from nestrl.agents.agent import AgentConfig
 from nestrl.agents.algorithms import algorithm_class, hyperparameters
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import find_spec
 from nestrl.decode import decode
 from nestrl.errors import BadConfig, NestrlError, nearest

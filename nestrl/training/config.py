@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nestrl.agents.agent import AgentConfig
+from nestrl.agents.config import AgentConfig
 from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.retention import TARGET_SUCCESS

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nestrl.agents.agent import AgentConfig
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import OUR_IDS
 from nestrl.agents.envpool_env import PREFIX
 from nestrl.agents.normalization import SIMULATIONS
@@ -133,4 +133,6 @@ def how_to_make(missing: Sequence[str], run_folder: Path) -> str:
 def _plain(agent: AgentConfig) -> Any:
     settings = dataclasses.asdict(agent)
     del settings["device"]  # it changes how long a curve takes, not what it shows
+    if agent.correlated_share == 1:
+        del settings["correlated_share"]  # so curves from before there was such a share are found
     return json.loads(json.dumps(settings))

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nestrl.agents.agent import AgentConfig, find_device
+from nestrl.agents.agent import find_device
+from nestrl.agents.config import AgentConfig
 from nestrl.decode import decode
 from nestrl.errors import BadConfig
 from nestrl.methods import find_method

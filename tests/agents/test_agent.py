@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nestrl.agents.agent import Agent, AgentConfig
+from nestrl.agents.agent import Agent
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.normalization import normalizer_rows
 from nestrl.agents.policies import NormalizedCritic
@@ -305,6 +306,7 @@ def test_divergence_is_reported() -> None:
         ({"heads": "both"}, BadConfig, "'shared' or 'per_task'"),
         ({"network": ()}, BadConfig, "at least one block"),
         ({"n_envs": -1}, BadConfig, "at least 1"),
+        ({"noise_correlation": (0.5, 0.0)}, BadConfig, "has 2 numbers, but an action here has 1"),
     ],
 )
 def test_mistakes_are_explained(options: dict[str, Any], error: type[Exception], message: str) -> None:

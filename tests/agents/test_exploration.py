@@ -5,7 +5,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from nestrl.agents.agent import AgentConfig
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.exploration import ExplorationNoise
 from nestrl.agents.policies import ActorCriticPolicy, Architecture, SACPolicy
 from nestrl.errors import BadConfig
@@ -13,7 +13,7 @@ from nestrl.errors import BadConfig
 STEPS, N, A = 400, 64, 3
 
 
-def drawn(correlation: float, seed: int = 0) -> np.ndarray:
+def drawn(correlation: float | tuple[float, ...], seed: int = 0) -> np.ndarray:
     torch.manual_seed(seed)
     noise = ExplorationNoise(correlation)
     return torch.stack([noise.like(torch.zeros(N, A)) for _ in range(STEPS)]).numpy()
@@ -34,6 +34,26 @@ def test_no_correlation_is_white_noise_to_the_bit() -> None:
     torch.manual_seed(0)
     white = torch.stack([torch.randn(N, A) for _ in range(STEPS)]).numpy()
     np.testing.assert_array_equal(drawn(0.0), white)
+
+
+def test_each_number_of_an_action_may_have_a_correlation_of_its_own() -> None:
+    noise = drawn((0.0, 0.5, 0.9))
+    for number, correlation in enumerate((0.0, 0.5, 0.9)):
+        measured = np.corrcoef(noise[:-1, :, number].ravel(), noise[1:, :, number].ravel())[0, 1]
+        assert measured == pytest.approx(correlation, abs=0.03)
+
+
+@pytest.mark.parametrize(("share", "lasting"), [(1.0, N), (0.5, N // 2), (0.25, N // 4), (0.0, 0)])
+def test_only_a_share_of_the_simulations_explores_so(share: float, lasting: int) -> None:
+    torch.manual_seed(0)
+    noise = ExplorationNoise((0.0, 0.9), share)
+    drawn = torch.stack([noise.like(torch.zeros(N, 2)) for _ in range(STEPS)]).numpy()
+    measured = np.array([[np.corrcoef(drawn[:-1, i, a], drawn[1:, i, a])[0, 1] for a in range(2)] for i in range(N)])
+    assert abs(measured[:, 0]).max() < 0.25
+    lasts = measured[:, 1] > 0.7
+    assert lasts.sum() == lasting
+    assert measured[~lasts, 1].max(initial=0) < 0.25
+    assert lasts[: N // 2].sum() == lasting // 2  # spread evenly
 
 
 def test_another_number_of_simulations_begins_anew() -> None:
@@ -57,7 +77,7 @@ def test_both_learners_act_with_it(kind: type, correlation: float) -> None:
     assert np.ptp(policy.predict(observation, deterministic=True)[0], axis=0).max() == 0
 
 
-@pytest.mark.parametrize("correlation", [-0.1, 1.0, float("nan")])
-def test_what_is_no_correlation_is_refused(correlation: float) -> None:
+@pytest.mark.parametrize("correlation", [-0.1, 1.0, float("nan"), (0.0, 1.0)])
+def test_what_is_no_correlation_is_refused(correlation: float | tuple[float, ...]) -> None:
     with pytest.raises(BadConfig, match="noise_correlation"):
         AgentConfig(noise_correlation=correlation)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nestrl.agents.agent import Agent, AgentConfig
+from nestrl.agents.agent import Agent
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.normalization import normalizer_rows
 from nestrl.agents.vec_env import TaskVecEnv

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from tiny_worlds import tiny_config
 
-from nestrl.agents.agent import AgentConfig
+from nestrl.agents.config import AgentConfig
 from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods.cloning import CloningOptions

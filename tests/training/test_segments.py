@@ -9,7 +9,7 @@ import pytest
 from test_resume import StopAt, assert_same_end
 from tiny_worlds import TINY, tasks, tiny_config
 
-from nestrl.agents.agent import AgentConfig
+from nestrl.agents.config import AgentConfig
 from nestrl.agents.tally import Tally
 from nestrl.errors import BadConfig
 from nestrl.tasks.named import rover_task

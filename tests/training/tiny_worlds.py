@@ -8,7 +8,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from nestrl.agents.agent import AgentConfig
+from nestrl.agents.config import AgentConfig
 from nestrl.tasks.named import register_sequence
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training.config import RunConfig

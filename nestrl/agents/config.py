@@ -1,0 +1,59 @@
+"""What the learner is: everything about it that determines a result."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nestrl.errors import BadConfig
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """Everything about the learner that determines a result. Raises BadConfig for values that make no sense."""
+
+    algorithm: str = "ppo"
+    """ppo, sac, or "package.module:Class": a stable-baselines3 on-policy algorithm, or a kind of SAC."""
+    network: tuple[int, ...] = (128, 128)
+    """Widths of the trunk's blocks."""
+    heads: str = "shared"
+    """One head for all tasks ("shared": best for transfer), or one a task ("per_task")."""
+    n_envs: int = 0
+    """Simulations side by side; 0 means 256, or 32 for sac."""
+    initial_log_std: float = -0.5
+    """Exploration noise that each task starts with."""
+    noise_correlation: float | tuple[float, ...] = 0.0
+    """Of that noise from one control step to the next, 0..1, with Box actions; 0: white, as in stable-baselines3. One
+    for all numbers of an action, or one each."""
+    correlated_share: float = 1.0
+    """Share of the simulations whose noise is correlated, 0..1; in the others it is white."""
+    fresh_critic: bool = True
+    """Start every task but the first with fresh critics: old values mislead more than they help."""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the algorithm in place of our defaults."""
+    device: str = "cpu"
+    """Where the learner computes: "cpu", or a GPU ("cuda", "cuda:1", ...), which pays only for wide networks."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", tuple(self.network))
+        object.__setattr__(self, "n_envs", self.n_envs or (32 if self.algorithm == "sac" else 256))
+        if not self.network or min(self.network) < 1:
+            raise BadConfig(f"The network {self.network} needs at least one block, each at least 1 wide.")
+        if self.heads not in ("shared", "per_task"):
+            raise BadConfig(f"heads is {self.heads!r}; it must be 'shared' or 'per_task'.")
+        if not ((np.asarray(self.noise_correlation) >= 0) & (np.asarray(self.noise_correlation) < 1)).all():
+            raise BadConfig(f"noise_correlation is {self.noise_correlation}; it must be at least 0 and below 1.")
+        if not 0 <= self.correlated_share <= 1:
+            raise BadConfig(f"correlated_share is {self.correlated_share}; it must be from 0 to 1.")
+        if self.n_envs < 1:
+            raise BadConfig(f"n_envs is {self.n_envs}; it must be at least 1, or 0 for the default.")
+
+    def require_fit(self, numbers: int) -> None:
+        """Raise BadConfig where there is a noise_correlation each, but not for as many numbers as an action has."""
+        given = self.noise_correlation
+        if isinstance(given, tuple) and len(given) != numbers:
+            raise BadConfig(
+                f"noise_correlation has {len(given)} numbers, but an action here has {numbers}; give one for all, or "
+                "one each."
+            )
