@@ -20,10 +20,6 @@ LEARNER: dict[str, Any] = {
 }
 """The learner's settings, searched on Meta-World tasks outside Continual World (results/metaworld-learners)."""
 
-GRASPING: dict[str, Any] = LEARNER | {"noise_correlation": (0.0, 0.0, 0.0, 0.9), "correlated_share": 0.5}
-"""And for a hand that is moved by three numbers and shut by a fourth: white noise does not keep a gripper shut until
-something is lifted, noise that lasts in all simulations drops what has been (results/metaworld-learners-4)."""
-
 FETCH = {"reach": "FetchReachDense-v4", "push": "FetchPushDense-v4"}
 FETCH |= {"slide": "FetchSlideDense-v4", "pick_and_place": "FetchPickAndPlaceDense-v4"}
 """Fetch's tasks from easy to hard, with a reward for every step's distance to the goal."""
@@ -50,20 +46,20 @@ def meta_world_task(name: str) -> Task:
 def continual_world(name: str, visits: int, steps: int) -> TaskSequence:
     """Return CW10's tasks, so many times over; each visit counts as a new task."""
     segments = tuple(Segment(task, steps) for task in CW10 * visits)
-    return TaskSequence(name, tuple(map(meta_world_task, CW10)), segments, visits > 1, GRASPING)
+    return TaskSequence(name, tuple(map(meta_world_task, CW10)), segments, visits > 1, LEARNER)
 
 
-def envpool_sequence(name: str, ids: dict[str, str], steps: int, learner: dict[str, Any]) -> TaskSequence:
+def envpool_sequence(name: str, ids: dict[str, str], steps: int) -> TaskSequence:
     """Return a sequence of EnvPool's tasks, by their names here, of as many steps each."""
     tasks = tuple(Task(task, f"envpool:{env_id}", reward_scale="auto") for task, env_id in ids.items())
-    return TaskSequence(name, tasks, tuple(Segment(task, steps) for task in ids), agent=learner)
+    return TaskSequence(name, tasks, tuple(Segment(task, steps) for task in ids), agent=LEARNER)
 
 
 SEQUENCES = {
     "cw10": lambda: continual_world("cw10", visits=1, steps=1_000_000),
     "cw10-fast": lambda: continual_world("cw10-fast", visits=1, steps=500_000),
     "cw20": lambda: continual_world("cw20", visits=2, steps=1_000_000),
-    "fetch-4": lambda: envpool_sequence("fetch-4", FETCH, 1_000_000, GRASPING),
-    "pointmaze-4": lambda: envpool_sequence("pointmaze-4", POINTMAZE, 500_000, LEARNER),
+    "fetch-4": lambda: envpool_sequence("fetch-4", FETCH, 1_000_000),
+    "pointmaze-4": lambda: envpool_sequence("pointmaze-4", POINTMAZE, 500_000),
 }
 """Makers of the sequences."""
