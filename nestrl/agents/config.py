@@ -42,7 +42,8 @@ class AgentConfig:
             raise BadConfig(f"The network {self.network} needs at least one block, each at least 1 wide.")
         if self.heads not in ("shared", "per_task"):
             raise BadConfig(f"heads is {self.heads!r}; it must be 'shared' or 'per_task'.")
-        if not ((np.asarray(self.noise_correlation) >= 0) & (np.asarray(self.noise_correlation) < 1)).all():
+        correlations = np.atleast_1d(self.noise_correlation)
+        if not all(0 <= correlation < 1 for correlation in correlations):
             raise BadConfig(f"noise_correlation is {self.noise_correlation}; it must be at least 0 and below 1.")
         if not 0 <= self.correlated_share <= 1:
             raise BadConfig(f"correlated_share is {self.correlated_share}; it must be from 0 to 1.")

@@ -20,15 +20,16 @@ class ExplorationNoise:
 
     def __init__(self, correlation: float | Sequence[float], share: float = 1.0) -> None:
         """Take c, one for all numbers of an action or one each (A), and the share of simulations that it holds for."""
-        self.correlation, self._share = torch.tensor(correlation), share
+        self._correlation, self._share = torch.tensor(correlation), share
+        self._lasts = bool(self._correlation.any())
         self.last: Tensor | None = None
         """e_{t-1}, (n, A); None before the first step."""
 
     def like(self, mean: Tensor) -> Tensor:
         """Draw the next step's noise (n, A) with torch's global generator; as many simulations as before, or anew."""
         noise = torch.randn_like(mean)
-        if self.correlation.any() and self.last is not None and self.last.shape == noise.shape:
-            kept = self._lasting(len(noise)).to(noise) * self.correlation.to(noise)
+        if self._lasts and self.last is not None and self.last.shape == noise.shape:
+            kept = self._lasting(len(noise)).to(noise) * self._correlation.to(noise)
             noise = kept * self.last.to(noise) + (1 - kept**2).sqrt() * noise
         self.last = noise
         return noise
