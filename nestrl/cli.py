@@ -53,6 +53,8 @@ def list_names(
         "methods": {name: find_method(name).card.summary for name in METHODS},
     }
     if long:
+        if what not in ("all", "methods"):
+            raise BadConfig(f"--long tells of methods, not of {what}; write `nestrl list methods --long`.")
         from nestrl.report.tables import method_cards
 
         print(method_cards())
@@ -158,10 +160,14 @@ def report(
     from nestrl.studies.study import open_study
 
     if len(runs) == 1 and (runs[0] / "finished.jsonl").is_file():
+        if picture:
+            raise BadConfig("--picture is for folders of runs; a study's figures go beside its report.")
         for table in write_report(open_study(runs[0]), baseline, allow_mixed=allow_mixed, per_order=per_order):
             print(table.markdown())
         print(f"Wrote {runs[0] / 'index.html'}, tables/ and figures/ beside it")
         return
+    if baseline or allow_mixed or per_order:
+        raise BadConfig("--baseline, --allow-mixed and --per-order are for a study's folder, not for runs.")
     opened = _open_runs(runs)
     for run in opened:
         print(f"{run.path}\n\n{retention_table(run)}\n")
@@ -279,7 +285,7 @@ def reference(
     Args:
         source: A run's folder (the curves will fit that run), a sequence's name, or a YAML file.
         seeds: One training a task and seed, where none is stored yet.
-        steps_scale: Every segment is this many times as long (not for a run's folder).
+        steps_scale: Every segment is this many times as long (not for a run's folder, which has its own settings).
         folder: Where the runs go; one that was stopped goes on.
     """
     from nestrl.training.display import display_for_here
@@ -289,6 +295,8 @@ def reference(
 
     folder_of_run = RunFolder(source)
     if folder_of_run.begun:
+        if settings or imports or steps_scale != 1:
+            raise BadConfig(f"{source} is a run with settings of its own; leave --set, --import and --steps-scale out.")
         config = folder_of_run.config()
     else:
         config = configure(source, steps_scale=steps_scale, options=_options(settings), imports=imports)

@@ -19,7 +19,8 @@ class Dynamics:
 
     A number holds for the whole episode; a pair `[start, end]` changes linearly from the first step to the horizon.
 
-    - friction: factor on the floor's friction, so on the base's traction and on what slides; 0.02 to 5.
+    - friction: factor on dry friction: the floor's, so on the base's traction and on what slides, and that in a door's
+      hinge and a drawer's rails; 0.02 to 5.
     - tilt: slope of the floor in degrees, 0 to 20; downhill is a random direction, drawn in every episode.
     - payload: mass in kg carried on the base, 0 to 40.
     - motor_strength: factor on gain and force of all motors, or a mapping from joint (base_x, base_y, base_yaw, lift,

@@ -40,8 +40,15 @@ def between(draw: np.ndarray, low: float, high: float) -> np.ndarray:
     return low + (high - low) * draw
 
 
-def first_valid(candidates: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Return the first valid of k candidates (m, k, ...) a row; `valid` (m, k) bool; the last where none is valid."""
-    valid = valid.copy()
-    valid[:, -1] = True
-    return candidates[np.arange(len(candidates)), valid.argmax(axis=1)]
+def first_within(centre: np.ndarray, offsets: np.ndarray, bound: float) -> np.ndarray:
+    """Return centre (m, 2) plus the first of k offsets (m, k, 2) a row with which both coordinates lie within ±bound.
+
+    Where none does, the last one is turned inward: mirrored along each axis on which it leaves, and cut off at ±bound.
+    """
+    points = centre[:, None] + offsets
+    inside = (np.abs(points) < bound).all(axis=-1)
+    last = offsets[:, -1]
+    inward = centre + np.where(np.abs(points[:, -1]) < bound, last, -last)
+    points[:, -1] = np.clip(inward, -bound, bound)
+    inside[:, -1] = True
+    return points[np.arange(len(points)), inside.argmax(axis=1)]

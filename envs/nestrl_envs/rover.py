@@ -15,7 +15,6 @@ REACH = 0.37  # m from the base's axis to the tip, arm drawn in
 BASE_HEIGHT = 0.15  # m, height of the tip when the lift stands at 0
 GRIPPER_OPEN = 0.07  # m, each finger
 ARM_SPEED = 0.5  # m/s at full command, lift and arm
-TRACTION = 194.0  # N a base axis: 0.9 x 22 kg x 9.81 m/s^2
 LIDAR_HEIGHT = 0.08  # m above the floor
 _RAY_ANGLES = np.arange(fields.LIDAR_RAYS) * (2 * np.pi / fields.LIDAR_RAYS)
 _WALLS_ONLY = np.arange(6) == scene.WALL_GROUP

@@ -43,7 +43,7 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.simulations.active[:] = mask
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode everywhere; simulation i gets the seed `seed + i`, or goes on with its series for None."""
         if seed is None and not self.simulations.episode.any():

@@ -55,6 +55,7 @@ class Agent:
         self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
         self._segment_start, self._segment_steps = 0, 1
         self._try_out: TryOut | None = None
+        self.knows_boundaries = True
         config.require_fit(sum(union.action_space.shape or ()))
         algorithm = algorithm_class(config.algorithm)
         n_heads = union.n_tasks if config.heads == "per_task" else 1
@@ -172,16 +173,18 @@ class Agent:
         """Let policies be tried out in training episodes from now on."""
         self._try_out = try_out
 
-    def trial(self, policies: Sequence[Any], task_index: int, episodes: int, *, charged: bool = True) -> Trial:
+    def trial(
+        self, policies: Sequence[Any], task_index: int, episodes: int, first: int = 0, *, charged: bool = True
+    ) -> Trial:
         """Return whole training episodes of a task with each of k policies.
 
-        All get the same starts. The steps count as steps of the segment if `charged`. Raises BadConfig where no
-        episodes can be had.
+        All get the same starts, from the one with index `first` on. The steps count as steps of the segment if
+        `charged`. Raises BadConfig where no episodes can be had.
         """
         if self._try_out is None:
             raise BadConfig("Policies can be tried out only within a run; use nestrl.train or nestrl.load.")
         seed = _seed(self.seed, self._starts, self._trials, 0 if charged else 1)
-        trial = self._try_out(policies, task_index, episodes, seed)
+        trial = self._try_out(policies, task_index, episodes, seed + first)
         if charged:  # the others leave no trace: testing more often does not change training
             self._trials += 1
             self._charged += trial.steps
@@ -189,7 +192,9 @@ class Agent:
         return trial
 
     def experience(self) -> Experience | None:
-        """Return the last rollout; None if the algorithm learns off policy."""
+        """Return the last rollout; None if the algorithm learns off policy, or nobody knows what task it is of."""
+        if not self.knows_boundaries:
+            return None
         rollout = getattr(self.algorithm, "rollout_buffer", None)
         return None if rollout is None else experience_of(rollout)
 

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from gymnasium import spaces
@@ -51,9 +52,15 @@ def algorithm_class(name: str) -> type[BaseAlgorithm]:
     if not class_name:
         raise UnknownName(f'No algorithm {name!r}.{nearest(name, ALGORITHMS)} Or write "package.module:Class".')
     try:
-        return getattr(importlib.import_module(module), class_name)  # type: ignore[no-any-return]
-    except (ImportError, AttributeError) as error:
-        raise UnknownName(f"The algorithm {name!r} cannot be imported: {error}.") from error
+        found = getattr(importlib.import_module(module), class_name)
+    except Exception as error:  # whatever the user's module does while it is imported
+        raise UnknownName(
+            f"The algorithm {name!r} cannot be imported ({type(error).__name__}: {error}); check the name, and "
+            "that the package is installed."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, BaseAlgorithm)):
+        raise BadConfig(f"{name!r} is no algorithm of stable-baselines3; use ppo or sac, or a class made from one.")
+    return found
 
 
 def policy_class(
@@ -72,22 +79,30 @@ def policy_class(
     return SACPolicy
 
 
-def _number(value: Any) -> Any:
-    """Return a number for text that is one: YAML takes 3e-4 for text."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+def _number(name: str, value: Any, default: Any) -> Any:
+    """Return a number for text that is one, since YAML takes 3e-4 for text; a whole one where the default is whole."""
+    number = value
+    if isinstance(value, str):
+        with suppress(ValueError):
+            number = float(value)
+    if type(default) is not int or isinstance(number, list | tuple):  # SAC's train_freq may be a pair
+        return number
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if not isinstance(number, int):
+        raise BadConfig(f"The hyperparameter {name!r} is {value!r}; it must be a whole number.")
+    return number
 
 
 def hyperparameters(algorithm: type[BaseAlgorithm], chosen: Mapping[str, Any], n_envs: int) -> dict[str, Any]:
     """Return our defaults with the chosen values over them; BadConfig for an argument that the algorithm has not."""
-    known = {name for name in inspect.signature(algorithm).parameters if not name.startswith("_")} - OURS
+    parameters = inspect.signature(algorithm).parameters
+    known = {name for name in parameters if not name.startswith("_")} - OURS
     for name in chosen:
         if name not in known:
             raise BadConfig(f"{algorithm.__name__} has no hyperparameter {name!r}.{nearest(name, known)}")
     defaults = SAC_DEFAULTS if issubclass(algorithm, SAC) else PPO_DEFAULTS
-    given = {name: _number(value) for name, value in chosen.items()}
+    given = {name: _number(name, value, parameters[name].default) for name, value in chosen.items()}
     values = {name: value for name, value in defaults.items() if name in known} | given
     if issubclass(algorithm, OnPolicyAlgorithm) and "batch_size" in known:
         values.setdefault("batch_size", max(2, values["n_steps"] * n_envs // 4))

@@ -37,11 +37,15 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", tuple(self.network))
+        if not isinstance(self.noise_correlation, int | float):
+            object.__setattr__(self, "noise_correlation", tuple(self.noise_correlation))
         object.__setattr__(self, "n_envs", self.n_envs or (32 if self.algorithm == "sac" else 256))
         if not self.network or min(self.network) < 1:
             raise BadConfig(f"The network {self.network} needs at least one block, each at least 1 wide.")
         if self.heads not in ("shared", "per_task"):
             raise BadConfig(f"heads is {self.heads!r}; it must be 'shared' or 'per_task'.")
+        if not np.isfinite(self.initial_log_std):
+            raise BadConfig(f"initial_log_std is {self.initial_log_std}; it must be finite.")
         correlations = np.atleast_1d(self.noise_correlation)
         if not all(0 <= correlation < 1 for correlation in correlations):
             raise BadConfig(f"noise_correlation is {self.noise_correlation}; it must be at least 0 and below 1.")

@@ -59,7 +59,7 @@ def find_spec(env_id: str) -> EnvSpec:
     if module:
         try:
             importlib.import_module(module)
-        except ImportError as error:
+        except Exception as error:  # whatever the user's package does while it is imported
             raise UnknownName(
                 f"{env_id!r} asks for the package {module!r}, which cannot be imported: {error}. Install it, put its "
                 "folder on PYTHONPATH, or correct the name before the colon."
@@ -122,5 +122,8 @@ def _reported_success(infos: Mapping[str, Any], n: int) -> NDArray[np.bool_]:
     success = np.zeros(n, bool)
     for key in SUCCESS_KEYS:
         if key in infos:
-            success |= np.asarray(infos[key], dtype=bool)
+            said = np.asarray(infos[key])
+            if said.size != n:
+                raise EnvironmentFault(f"info[{key!r}] has shape {said.shape[1:]}; it must be one bool.")
+            success |= said.astype(bool).reshape(n)
     return success

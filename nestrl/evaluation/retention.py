@@ -129,8 +129,8 @@ class Metrics:
         float | None,
         Measure(
             "worst point",
-            "Mean over skills learned before the last segment of the lowest p_i at any evaluation after the own "
-            "segment (min-ACC; De Lange, van de Ven and Tuytelaars, 2023): far below p_i(T) means a stability gap.",
+            "Mean over skills learned before the last segment of the lowest p_i from the end of the own segment on "
+            "(min-ACC; De Lange, van de Ven and Tuytelaars, 2023): far below p_i(T) means a stability gap.",
             RATE,
         ),
     ]
@@ -138,7 +138,8 @@ class Metrics:
         float | None,
         Measure(
             "stability gap",
-            "Mean over the skills of the worst point of p_i(end of own segment) minus the lowest p_i after it.",
+            "Mean over the skills of the worst point of p_i(end of own segment) minus the lowest p_i from there on.",
+            RATE,
         ),
     ]
     steps_to_all: Annotated[
@@ -288,7 +289,7 @@ def _transfer(curves: SuccessCurves, segment: int, references: ReferenceCurves) 
     if reference is None:
         return None
     steps, success = (np.asarray(part, float) for part in reference)
-    if not covers(steps, end - start):
+    if not _covers(steps, end - start):
         raise BadConfig(
             f"the reference curve of {curves.task_names[task]!r} covers steps {steps[0]:.0f} to {steps[-1]:.0f}, "
             f"but its segment needs 0 to {end - start}; make references with the same steps."
@@ -299,7 +300,16 @@ def _transfer(curves: SuccessCurves, segment: int, references: ReferenceCurves) 
     return (_mean_height(curves.steps, curves.success[:, task], start, end) - scratch) / (1 - scratch)
 
 
-def covers(steps: ArrayLike, length: int) -> bool:
+def long_enough(references: ReferenceCurves, curves: SuccessCurves) -> ReferenceCurves:
+    """Return the references without those too short for a segment of their task, as after many steps of trials."""
+    needed: dict[str, int] = {}
+    for task, start, end in curves.segments:
+        name = curves.task_names[task]
+        needed[name] = max(needed.get(name, 0), end - start)
+    return {name: curve for name, curve in references.items() if _covers(curve[0], needed.get(name, 0))}
+
+
+def _covers(steps: ArrayLike, length: int) -> bool:
     """Return whether a reference curve with these steps (n,) stands for a segment of this length."""
     steps = np.asarray(steps)
     return bool(steps[0] <= 0 and steps[-1] * (1 + OVERTIME) >= length)

@@ -91,7 +91,10 @@ def _first_episodes(
     for _ in range(LONGEST_EPISODE):
         if can_rest:
             environment.active = running
-        actions = policy.act(union.observe(task_index, observations))
+        rows = union.observe(task_index, observations)
+        if not np.isfinite(rows[running]).all():
+            raise EnvironmentFault(f"{name_of(environment)} gave a NaN or infinite observation; mend the environment.")
+        actions = policy.act(rows)
         observations, rewards, terminated, truncated, infos = asked(environment, "step", union.act(task_index, actions))
         returns[running] += rewards[running]
         lengths += running

@@ -163,8 +163,9 @@ def _foreign_class(name: str) -> type[Method]:
     try:
         found: type[Method] = getattr(importlib.import_module(module_name), class_name)
         typing.get_type_hints(found.__init__)
-    except (ImportError, AttributeError, ValueError, NameError) as error:
+    except Exception as error:  # whatever the user's module does while it is imported
         raise UnknownName(
-            f"cannot import method {name!r}: {error}. Check the name and that the package is installed."
+            f"cannot import method {name!r} ({type(error).__name__}: {error}). Check the name and that the package is "
+            "installed."
         ) from error
     return found

@@ -147,7 +147,12 @@ class RolloutMemory:
         return sum(field.nbytes for rollout in self._rollouts.values() for field in rollout)
 
     def remember(self, task: int, observations: Tensor, generator: torch.Generator) -> None:
-        """Replace what is remembered of the task by rows of the last rollout, drawn at random."""
+        """Replace what is remembered of the task by rows of the last rollout, drawn at random.
+
+        Nothing is remembered of a task in which nothing was observed: the rollout is then an earlier task's.
+        """
+        if not len(observations):
+            return
         rollout = self._last_rollout()
         advantages = (rollout.advantages - rollout.advantages.mean()) / (rollout.advantages.std() + 1e-8)
         rows = torch.randperm(len(advantages), generator=generator)[: self._capacity]
@@ -179,8 +184,8 @@ class RolloutMemory:
         rollout = self._learner.experience()
         if rollout is None:
             raise BadConfig(
-                "agem's reference 'rl' needs the rollouts of an on-policy algorithm, and this learner has none; "
-                "set method.reference=kl."
+                "agem's reference 'rl' needs an on-policy algorithm and given boundaries, for a rollout that ends with "
+                "the task; set method.reference=kl."
             )
         return rollout
 

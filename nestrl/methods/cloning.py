@@ -7,6 +7,7 @@ Differs from the paper: dual ascent on a drift limit a task replaces the tuned c
 the two gradients are clipped apart.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,8 +33,8 @@ class CloningOptions:
 
     def __post_init__(self) -> None:
         for name in ("drift_limit", "samples", "capacity"):
-            if not getattr(self, name) > 0:
-                raise BadConfig(f"cloning's {name} is {getattr(self, name)}; it must be above 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadConfig(f"cloning's {name} is {getattr(self, name)}; it must be finite and above 0.")
         if self.weight is not None and not self.weight >= 0:
             raise BadConfig(f"cloning's weight is {self.weight}; it must be at least 0, or None for dual ascent.")
 

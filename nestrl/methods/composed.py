@@ -24,7 +24,7 @@ class Composed:
     def __init__(self, parts: Sequence[Part], options: Any, learner: Learner, seed: int) -> None:
         """Build every part with its own options, an attribute of `options` by its name."""
         self._parts = {name: kind(getattr(options, field_name(name)), learner, seed) for name, kind, _ in parts}
-        self._speaks = next((name for name, _, card in parts if card.part in ("retention", "whole")), parts[0][0])
+        self._speaks = _speaker(parts)
 
     def begin(self, segment_index: int, task_index: int) -> None:
         """A segment starts for every part."""
@@ -50,13 +50,17 @@ class Composed:
             part.end(segment_index, task_index, observations)
 
     def policy_for(self, task_index: int) -> Policy:
-        """Return the policy that the retention part would use, or else the learner's own."""
+        """Return the policy that the part which speaks would use: its own, or else the learner's."""
         return self._parts[self._speaks].policy_for(task_index)
 
     def measurements(self) -> dict[str, float]:
-        """Return those of every part, `part.name`, and the bytes of all together."""
+        """Return those of the part that speaks as they are, of others as `part.name`, and the bytes of all together."""
         each = {name: part.measurements() for name, part in self._parts.items()}
-        measured = {f"{name}.{key}": value for name, values in each.items() for key, value in values.items()}
+        measured = {
+            key if name == self._speaks else f"{name}.{key}": value
+            for name, values in each.items()
+            for key, value in values.items()
+        }
         return measured | {"memory_bytes": sum(values.get("memory_bytes", 0.0) for values in each.values())}
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,7 +81,18 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
         raise BadConfig(
             f"{wholes[0]} cannot be put together with {(wholes[1:] + others)[0]}; only with plasticity parts."
         )
+    if len(own := [name for name, _, card in parts if card.own_policies]) > 1:
+        raise BadConfig(
+            f"{own[0]} cannot be put together with {own[1]}: both answer old tasks with policies of theirs."
+        )
     return sorted(parts, key=lambda part: ORDER.index(part[2].part))
+
+
+def _speaker(parts: Sequence[Part]) -> str:
+    """Return the part whose policies are deployed: that with own ones, else the one that retains, else the first."""
+    own = [name for name, _, card in parts if card.own_policies]
+    retaining = [name for name, _, card in parts if card.part in ("retention", "whole")]
+    return (own or retaining or [parts[0][0]])[0]
 
 
 def card_of(parts: Sequence[Part]) -> Card:
@@ -91,6 +106,7 @@ def card_of(parts: Sequence[Part]) -> Card:
         cost=_together(card.cost for card in cards if card.cost != "nothing") or "nothing",
         knows=tuple(dict.fromkeys(known for card in cards for known in card.knows)),
         joint=any(card.joint for card in cards),
+        own_policies=any(card.own_policies for card in cards),
     )
 
 

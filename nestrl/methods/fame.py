@@ -53,6 +53,7 @@ class FAME(ResetAndDistill):
         paper="Sun et al., 2026",
         stores="4096 observations and outputs a task, and a second actor",
         cost="30 counted episodes at a task's start; 2000 passes over 512 remembered observations at its end",
+        own_policies=True,
     )
 
     def __init__(self, options: FAMEOptions, learner: Learner, seed: int) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Trial = Callable[[Sequence[int], int], NDArray[np.float64]]
-"""Called with k arms and a number of episodes; gives the returns (k, episodes)."""
+Trial = Callable[[Sequence[int], int, int], NDArray[np.float64]]
+"""Called with k arms, the episodes that each has had, and how many more to play; gives these returns (k, episodes)."""
 
 
 def successive_halving(arms: Sequence[int], trial: Trial, episodes: int) -> int:
@@ -21,7 +21,7 @@ def successive_halving(arms: Sequence[int], trial: Trial, episodes: int) -> int:
     left = list(arms)
     while len(left) > 1:
         share = max(1, episodes * len(arms) // rounds // len(left))
-        for arm, new in zip(left, trial(left, share), strict=True):
+        for arm, new in zip(left, trial(left, len(returns[left[0]]), share), strict=True):
             returns[arm].extend(new)
         left.sort(key=lambda arm: -float(np.mean(returns[arm])))
         left = left[: math.ceil(len(left) / 2)]

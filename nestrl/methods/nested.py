@@ -5,11 +5,12 @@ A thin composition of nestrl.nested; the level table there says what each rung d
     ()                                     the base optimizer, bit for bit
     ("dual_weights",)                      policy cloning with a drift limit, bit for bit
     without dual_weights                   all tasks weigh `weight`
-    without slow_policy                    the fast policy is what is deployed
+    without slow_policy                    the fast policy is what is deployed; there can be no rival
     without rival                          no task is ever learned afresh
     without peak                           the last policy of a segment is what is kept of it
     without meta_controller                its orders stay at their defaults, which change nothing
-    without task_code                      a new task's code starts as initialised and moves as all other weights
+    without task_code                      a new task's code starts as initialised and moves as all other weights; no
+                                           skill is tried out, so that the rival cannot tell a trap by them
 """
 
 import math
@@ -79,9 +80,11 @@ class NestedOptions:
         for level in self.levels:
             if level not in REMOVABLE:
                 raise UnknownName(f"nested has no level {level!r} to put in.{nearest(level, REMOVABLE)}")
+        if "rival" in self.levels and "slow_policy" not in self.levels:
+            raise BadConfig("nested has no rival without slow_policy, which keeps the skills meanwhile: take out both.")
         for name in ("consult_every", "drift_limit", "samples", "capacity", "consolidation"):
-            if not getattr(self, name) > 0:
-                raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be above 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and above 0.")
         for name in ("weight", "meta_learning_rate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and at least 0.")
@@ -106,6 +109,7 @@ class Nested(Taught):
         cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary "
         "(2000 after a won race, and once more where a skill suffers); 8 episodes with each earlier skill at a task's "
         "start, counted as its steps",
+        own_policies=True,
     )
 
     def __init__(self, options: NestedOptions, learner: Learner, seed: int) -> None:

@@ -52,6 +52,7 @@ class PackNet:
         stores="2 bytes a parameter: its owner",
         cost="a mask over the actor a step; the last quarter of each segment retrains the pruned network",
         knows=("boundaries", "task identity", "number of tasks"),
+        own_policies=True,
     )
 
     def __init__(self, options: PackNetOptions, learner: Learner, seed: int) -> None:

@@ -1,5 +1,6 @@
 """PCGrad, asymmetric and with constants: each step keeps its length and direction, and retention moves beside it."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,8 +32,8 @@ class PCGradOptions:
     def __post_init__(self) -> None:
         if not self.pull >= 0:
             raise BadConfig(f"pcgrad's pull is {self.pull}; it must be at least 0.")
-        if self.drift_limit is not None and not self.drift_limit > 0:
-            raise BadConfig(f"pcgrad's drift_limit is {self.drift_limit}; it must be above 0, or None.")
+        if self.drift_limit is not None and not 0 < self.drift_limit < math.inf:
+            raise BadConfig(f"pcgrad's drift_limit is {self.drift_limit}; it must be finite and above 0, or None.")
         for name in ("samples", "capacity"):
             if not getattr(self, name) > 0:
                 raise BadConfig(f"pcgrad's {name} is {getattr(self, name)}; it must be above 0.")

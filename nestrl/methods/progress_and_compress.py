@@ -65,6 +65,7 @@ class ProgressAndCompress(Consolidating):
         paper="Schwarz et al., 2018",
         stores="2 numbers a parameter: the knowledge base and its importances",
         cost="nothing in training; 2000 passes over 512 observations at each boundary, and derivatives of 512 answers",
+        own_policies=True,
     )
 
     def __init__(self, options: ProgressAndCompressOptions, learner: Learner, seed: int) -> None:

@@ -42,6 +42,8 @@ class Card(NamedTuple):
     of many)."""
     joint: bool = False
     """Whether it trains on all tasks at once, so that its segments mean nothing."""
+    own_policies: bool = False
+    """Whether it answers in old tasks with policies that are not the learner's, and that only its checkpoints hold."""
 
 
 class Policy(Protocol):
@@ -118,10 +120,13 @@ class Learner(Protocol):
         """
         ...
 
-    def trial(self, policies: Sequence[Policy], task_index: int, episodes: int, *, charged: bool = True) -> Trial:
+    def trial(
+        self, policies: Sequence[Policy], task_index: int, episodes: int, first: int = 0, *, charged: bool = True
+    ) -> Trial:
         """Return whole training episodes of a task with each of k policies.
 
-        All policies get the same starts. Their steps are charged to the segment, unless `charged` is False.
+        All policies get the same starts, from the one with index `first` on. Their steps are charged to the
+        segment, unless `charged` is False.
         """
         ...
 

@@ -55,19 +55,20 @@ class Recognizing:
 def tried_out(
     policy_for: Callable[[int], Policy],
     known: Sequence[int],
-    trial: Callable[[Sequence[Policy], int], NDArray[np.float64]],
+    trial: Callable[[Sequence[Policy], int, int], NDArray[np.float64]],
     n_tasks: int,
     episodes: int = EPISODES,
 ) -> Policy:
     """Return the policy that acts as the known task which earns most, for where tasks look alike.
 
-    trial: called with k policies and a number of episodes; plays them in the unknown task and gives the returns (k,
-    episodes). They are found by successive halving with about `episodes` episodes a known task.
+    trial: called with k policies, the index of the first episode and a number of episodes; plays them in the unknown
+    task and gives the returns (k, episodes). The task is found by successive halving with about `episodes` episodes a
+    known one.
     """
     arms = {task: ActingAs(policy_for(task), task, n_tasks) for task in known}
 
-    def play(tasks: Sequence[int], count: int) -> NDArray[np.float64]:
-        return trial([arms[task] for task in tasks], count)
+    def play(tasks: Sequence[int], first: int, count: int) -> NDArray[np.float64]:
+        return trial([arms[task] for task in tasks], first, count)
 
     pull: Trial = play
     return arms[successive_halving(known, pull, episodes)]

@@ -46,6 +46,7 @@ class ResetAndDistill(Consolidating):
         paper="Ahn et al., 2025",
         stores="4096 observations and outputs a task, and a second actor",
         cost="nothing in training; 2000 passes over 512 remembered observations at each boundary",
+        own_policies=True,
     )
 
     def __init__(self, options: ResetAndDistillOptions, learner: Learner, seed: int) -> None:

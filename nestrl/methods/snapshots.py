@@ -54,6 +54,7 @@ class Snapshots:
         stores="1 number a parameter a task",
         cost="nothing in training; with the bandit, 3 test episodes a snapshot for each task at each boundary",
         knows=("boundaries", "task identity"),
+        own_policies=True,
     )
 
     def __init__(self, options: SnapshotsOptions, learner: Learner, seed: int) -> None:
@@ -107,9 +108,9 @@ class Snapshots:
     def _tried_out(self, task_index: int) -> int:
         """Return the task whose snapshot does best in this one."""
 
-        def trial(tasks: Sequence[int], episodes: int) -> NDArray[np.float64]:
+        def trial(tasks: Sequence[int], first: int, episodes: int) -> NDArray[np.float64]:
             policies = [self._acting(task) for task in tasks]
-            return self._learner.trial(policies, task_index, episodes, charged=False).returns
+            return self._learner.trial(policies, task_index, episodes, first, charged=False).returns
 
         return successive_halving(list(self._stored), trial, self._options.episodes)
 

@@ -8,7 +8,7 @@ stays is where a task's observations lie. So each slice of training is asked how
 
 The highest, since x rings too: the end of an episode lies farther out than its start. The policy's own progress makes x
 fall or rise by a few hundredths, most changes of the rover's task by .2 to 1. A slice with s > 0 is withheld from the
-reference. s > .2 in three slices in a row is a change; what has not become one within five slices was the
+reference. s > .2 after three of them in a row is a change; what has not become one within five slices was the
 learner's own doing, and is taken into the reference.
 """
 

@@ -112,10 +112,6 @@ class Clock:
         """Return whether a level adapts at this step: at the first, and then once every period."""
         return (self.steps - 1) % self._periods[level] == 0
 
-    def ends(self, level: str) -> bool:
-        """Return whether this step is the last of a period of the level."""
-        return self.steps % self._periods[level] == 0
-
     def count(self, level: str) -> None:
         """A level has adapted."""
         self._updates[level] += 1

@@ -17,7 +17,7 @@ from nestrl.evaluation.retention import (
     Floats,
     ReferenceCurves,
     SuccessCurves,
-    covers,
+    long_enough,
     metrics,
 )
 from nestrl.evaluation.statistics import Interval, paired_difference, probability_of_improvement, stratified_interval
@@ -77,7 +77,7 @@ class MethodRuns:
     def by_run(self) -> list[dict[str, Any]]:
         """The metrics of each run, by name."""
         return [
-            asdict(metrics(curves, _long_enough(self.references, curves), record.target_success))
+            asdict(metrics(curves, long_enough(self.references, curves), record.target_success))
             for record, curves in zip(self.records, self.curves, strict=True)
         ]
 
@@ -325,18 +325,9 @@ def _references(study: Study, place: tuple[str, str]) -> dict[str, tuple[Any, An
     return {task: (curve["steps"], curve["success"]) for task, curve in stored.items()}
 
 
-def _long_enough(references: ReferenceCurves, curves: SuccessCurves) -> ReferenceCurves:
-    """Return the references without those shorter than a segment that they should stand for."""
-    needed: dict[str, int] = {}
-    for task, start, end in curves.segments:
-        name = curves.task_names[task]
-        needed[name] = max(needed.get(name, 0), end - start)
-    return {name: curve for name, curve in references.items() if covers(curve[0], needed.get(name, 0))}
-
-
 def _missing_references(study: Study, records: Sequence[Record], references: ReferenceCurves) -> list[str]:
     for record in records:
-        usable = _long_enough(references, record.curves)
+        usable = long_enough(references, record.curves)
         missing = [task for task in record.tasks if task not in usable]
         if missing:
             return [

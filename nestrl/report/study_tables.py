@@ -151,7 +151,9 @@ def transfer_by_pair(method: MethodRuns) -> dict[tuple[str, str], Interval | Non
     """Return the forward transfer to a task by (task, task just before it): runs of all orders in which that is so."""
     found: dict[tuple[str, str], list[tuple[float | None, int]]] = {}
     for record, curves, row in zip(method.records, method.curves, method.by_run, strict=True):
-        transfer = dict(zip(row["skills"], row["forward_transfer_by_skill"], strict=True))
+        transfer: dict[str, float | None] = {}
+        for skill, value in zip(row["skills"], row["forward_transfer_by_skill"], strict=True):
+            transfer.setdefault(skill, value)  # where revisits are new a skill is there once a visit
         names = [curves.task_names[task] for task, _, _ in curves.segments]
         for place in range(1, len(names)):
             task, before = names[place], names[place - 1]

@@ -121,12 +121,11 @@ def append(path: Path, record: "DataclassInstance") -> None:
     with one_clear_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
+        with os.fdopen(descriptor, "ab") as file:  # which writes all of the line, or raises
             _remove_torn_line(path, descriptor)
-            os.write(descriptor, line.encode())
+            file.write(line.encode())
+            file.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _remove_torn_line(path: Path, descriptor: int) -> None:

@@ -11,7 +11,7 @@ from nestrl.errors import BadConfig, nearest
 
 @dataclass(frozen=True)
 class Task:
-    """One environment to be mastered. Raises BadConfig for a reward scale that is not above 0 and finite.
+    """One environment to be mastered. Raises BadConfig for numbers that make no sense.
 
     An episode is a success if the environment's info said `is_success` (or `success`) at any of its steps; with a
     `success_threshold`, if its return (sum of rewards) reached that number.
@@ -34,6 +34,9 @@ class Task:
         scale = self.reward_scale
         if scale != "auto" and (isinstance(scale, str) or not 0 < scale < math.inf):
             raise BadConfig(f"Task {self.name!r} has reward_scale {scale!r}; give a number above 0, or 'auto'.")
+        threshold = self.success_threshold
+        if threshold is not None and not (isinstance(threshold, int | float) and math.isfinite(threshold)):
+            raise BadConfig(f"Task {self.name!r} has success_threshold {threshold!r}; give a finite number.")
 
     def arguments(self, *, evaluation: bool) -> dict[str, Any]:
         """Return the environment's arguments for training or for evaluation."""

@@ -77,6 +77,8 @@ class UnionSpace:
             return np.asarray(choice + space.start, dtype=space.dtype)
         center, half_range = self._stretch[task_index]
         own = np.clip(actions[:, : len(center)], -1.0, 1.0) * half_range + center
+        if np.issubdtype(space.dtype, np.integer):
+            own = np.rint(own)
         return np.asarray(own, dtype=space.dtype).reshape(-1, *space.shape)
 
     def layout(self) -> str:
@@ -146,9 +148,14 @@ def _union_of_actions(action_spaces: Sequence[gymnasium.Space[Any]]) -> spaces.B
 
 
 def _stretch(space: spaces.Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return centre and half range (size,) that take [-1, 1] to the bounds of a Box; 0 and 1 where it has none."""
+    """Return centre and half range (size,) that take [-1, 1] to the bounds of a Box; 0 and 1 where it has none.
+
+    Raises BadConfig for numbers that are bounded on one side only.
+    """
     low, high = space.low.astype(float).ravel(), space.high.astype(float).ravel()
     bounded = np.isfinite(low) & np.isfinite(high)
+    if (np.isfinite(low) != np.isfinite(high)).any():
+        raise BadConfig(f"The action space {space} is bounded on one side only; wrap the environment so that both are.")
     low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
     return ((high + low) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
 

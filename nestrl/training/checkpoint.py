@@ -7,7 +7,7 @@ code. Its name carries the steps and the first half of its SHA-256, so damage is
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,11 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*.pt"), key=lambda path: (path.name[:17], path.stat().st_mtime_ns), reverse=True)
+    times: dict[Path, int] = {}
+    for path in folder.glob("step-*.pt"):
+        with suppress(FileNotFoundError):  # its trainer has just removed it
+            times[path] = path.stat().st_mtime_ns
+    return sorted(times, key=lambda path: (path.name[:17], times[path]), reverse=True)
 
 
 def _to_tensors(value: Any, where: str) -> Any:

@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import json
 from collections.abc import Iterable, Mapping
-from copy import copy
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ class RunConfig:
         run: dict[str, Any] = {}
         agent = {item.name: getattr(self.agent, item.name) for item in dataclasses.fields(self.agent)}
         agent["hyperparameters"] = dict(agent["hyperparameters"])
-        method = {key: copy(value) for key, value in self.method_options.items()}  # a part's options are a mapping
+        method = deepcopy(dict(self.method_options))  # a part's options are a mapping
         known = _option_names(method_options)
         for name, value in assignments:
             group, _, key = name.rpartition(".")
@@ -158,7 +158,10 @@ class RunConfig:
             if name not in known:
                 raise UnknownName(f"there is no option {name!r}.{nearest(name, known)}")
             if group.startswith("method."):
-                method.setdefault(group.removeprefix("method."), {})[key] = value
+                part = method
+                for field in group.split(".")[1:]:
+                    part = part.setdefault(field, {})
+                part[key] = value
             else:
                 {"": run, "agent": agent, "method": method}[group][key] = value
         here = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)} | run

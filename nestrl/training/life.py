@@ -64,6 +64,7 @@ class Life:
             if config.boundaries == "detected":
                 rows = common_rows(rows, self.worlds.union.observation_sizes)
             self.agent = Agent(config.agent, self.worlds.union, rows, config.seed, optimizer_class=RegulatedAdam)
+            self.agent.knows_boundaries = config.boundaries == "given"
             self.agent.allow_trials(self.worlds.try_out)
             method = make_method(config.method, config.method_options, self.agent, config.seed)
             self.method = with_less_told(config, method, self.agent, rows[1], self.worlds.try_out)
@@ -95,6 +96,11 @@ class Life:
     def is_new(self) -> bool:
         """Whether nothing has been measured yet."""
         return not self._evaluated_at
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether Ctrl-C or SIGTERM has come."""
+        return self._stop.made
 
     @property
     def steps(self) -> int:
@@ -283,6 +289,8 @@ class Life:
         for sentence in self.folder.version_changes():
             self.display.say(sentence)
         found = load_newest(self.folder.checkpoints)
+        if found is None:
+            self.folder.require_no_policy()
         self._log.cut(found.state["log_length"] if found else 0)
         if found is None:
             self.display.say("No checkpoint yet: the run begins anew.")

@@ -1,6 +1,8 @@
 """A trained agent, ready to act on what an environment gives."""
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ import torch
 
 from nestrl.agents.agent import Agent
 from nestrl.agents.trial import Trial
-from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.errors import BadConfig, DamagedCheckpoint, UnknownName, nearest
 from nestrl.evaluation.statistics import Interval, wilson_interval
-from nestrl.methods import make_method
+from nestrl.methods import find_method, make_method
 from nestrl.methods.protocol import Observations, Policy
 from nestrl.training.checkpoint import load_newest, used
 from nestrl.training.run_folder import RunFolder
@@ -26,9 +28,10 @@ class LoadedAgent:
     """An agent from a run's folder. It acts in the tasks of its sequence; `task_names` says which."""
 
     def __init__(self, path: str | Path) -> None:
-        """Read configuration, policy and what the method knows.
+        """Read configuration, policy and what the method knows; the global random generators stay as they are.
 
-        Raises BadConfig when the folder holds no policy, DamagedCheckpoint when its checkpoint cannot be used.
+        Raises BadConfig when the folder holds no policy, DamagedCheckpoint when its checkpoint cannot be used, or when
+        there is none and the method acts with more than the weights in policy.safetensors.
         """
         folder = RunFolder(path)
         self.config = folder.config()
@@ -37,11 +40,18 @@ class LoadedAgent:
         shape = (self.union.n_tasks, self.union.feature_size)
         rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)  # the real ones come with the weights
         learner = replace(self.config.agent, device="cpu")  # wherever it was trained, it acts on any machine
-        self._agent = Agent(learner, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
+        with _random_state_kept():
+            self._agent = Agent(learner, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
+        self._agent.knows_boundaries = self.config.boundaries == "given"
         self._agent.allow_trials(self._try_out)
         method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
         self._method = with_less_told(self.config, method, self._agent, rows[1], self._try_out)
         policy, found = self._agent.algorithm.policy, load_newest(folder.checkpoints)
+        if found is None and (self.config.identity != "told" or find_method(self.config.method).card.own_policies):
+            raise DamagedCheckpoint(
+                f"{folder.checkpoints} holds no checkpoint, and {self.config.method} acts with more than the weights "
+                "in policy.safetensors; put the run's checkpoints back."
+            )
         if found is None:
             policy.load_state_dict(weights)
             return
@@ -96,6 +106,18 @@ class LoadedAgent:
 def load(path: str | Path) -> LoadedAgent:
     """Return the agent that a run has trained so far."""
     return LoadedAgent(path)
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Put the generators of Python, NumPy and torch back to where they were."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
 
 
 def _as_batch(space: gymnasium.Space[Any], obs: Any) -> tuple[Any, bool]:

@@ -102,7 +102,7 @@ class Recognised:
         self._fitted = False
 
     def _best_in(self, task_index: int) -> Policy:
-        def trial(policies: Sequence[Policy], episodes: int) -> NDArray[np.float64]:
-            return self._try_out(policies, task_index, episodes, TRIAL_SEED).returns
+        def trial(policies: Sequence[Policy], first: int, episodes: int) -> NDArray[np.float64]:
+            return self._try_out(policies, task_index, episodes, TRIAL_SEED + first).returns
 
         return tried_out(self._method.policy_for, sorted(self._seen), trial, self._n_tasks)

@@ -6,7 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nestrl.evaluation.retention import MEASURES, Floats, Metrics, SuccessCurves, metrics, retention_matrix
+from nestrl.evaluation.retention import (
+    MEASURES,
+    Floats,
+    Metrics,
+    SuccessCurves,
+    long_enough,
+    metrics,
+    retention_matrix,
+)
 from nestrl.evaluation.rollouts import Episodes
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.training.config import RunConfig
@@ -46,9 +54,11 @@ class Run:
     def metrics(self) -> Metrics:
         """The metrics as MEASURES defines them. Raises BadConfig if the run is not finished.
 
-        Forward transfer is None where reference curves are missing; `nestrl reference` makes them.
+        Forward transfer is None where reference curves are missing; `nestrl reference` makes them. It is None, too,
+        for a skill whose segment, with its trials, took over 1.5 times the steps of its reference.
         """
-        return metrics(self.curves, find_references(self.config), self.config.target_success)
+        references = long_enough(find_references(self.config), self.curves)
+        return metrics(self.curves, references, self.config.target_success)
 
     @property
     def final_success(self) -> dict[str, Interval]:
@@ -84,7 +94,7 @@ def summary(
     missing = missing_references(config, references)
     spent = sum(seconds.values())
     return {
-        "metrics": asdict(metrics(curves, references, config.target_success)),
+        "metrics": asdict(metrics(curves, long_enough(references, curves), config.target_success)),
         "definitions": {name: measure.definition for name, measure in MEASURES.items()},
         "segments": config.segments,
         "target_success": config.target_success,

@@ -24,7 +24,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from nestrl.errors import BadConfig, RunExists
+from nestrl.errors import BadConfig, DamagedCheckpoint, RunExists
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.tasks.union import UnionSpace
 from nestrl.training.config import RunConfig, import_modules
@@ -160,6 +160,14 @@ class RunFolder:
             "versions": versions(),
         }
         write_json(self.path / "policy.json", description)
+
+    def require_no_policy(self) -> None:
+        """Raise DamagedCheckpoint where there is a policy: it came after a checkpoint, which somebody has removed."""
+        if (self.path / "policy.safetensors").is_file():
+            raise DamagedCheckpoint(
+                f"{self.checkpoints} holds no checkpoint, though this run has made some: it cannot go on. Put them "
+                "back, or train anew in another folder; what is here stays as it is."
+            )
 
     def policy(self) -> tuple[dict[str, Tensor], UnionSpace]:
         """Return the policy's weights and the space it acts in; raises BadConfig when they are missing or damaged."""

@@ -34,4 +34,7 @@ def run(config: RunConfig, folder: str | Path, *, resume: bool = False, display:
                     method.end(index, task, environment.recent_observations())
                 life.evaluate()
                 life.checkpoint()
-        return life.report()
+        finished = life.report()
+        if life.stop_requested:  # too late to stop this run; whoever has more to train should know
+            raise KeyboardInterrupt
+        return finished

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from nestrl.errors import NestrlError, RunExists
+from nestrl.errors import BadConfig, NestrlError, RunExists
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
@@ -41,8 +41,10 @@ def write_command(path: Path) -> None:
 def write_figure(path: Path, figure: Any) -> None:
     """Draw a matplotlib figure into a file of the kind that its name says, png without one; make its folder."""
     make_folder(path.parent)
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
+    content, kind = io.BytesIO(), path.suffix.removeprefix(".") or "png"
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise BadConfig(f"{path} cannot be drawn: no figure is a .{kind}; use .png, .svg or .pdf.")
+    figure.savefig(content, format=kind, dpi=150)
     write_file(path, content.getvalue())
 
 
@@ -80,10 +82,15 @@ class Log:
         with one_clear_error(path):
             self._file = open(path, "ab")  # noqa: SIM115  (closed by close)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            with one_clear_error(path):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except NestrlError as error:
             self._file.close()
-            raise RunExists(f"{path.parent} is being written by another process; wait for it or stop it.") from error
+            if isinstance(error.__cause__, BlockingIOError):
+                raise RunExists(
+                    f"{path.parent} is being written by another process; wait for it or stop it."
+                ) from error
+            raise
 
     def write(self, event: str, **values: Any) -> None:
         """Append one line."""

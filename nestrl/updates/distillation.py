@@ -23,8 +23,8 @@ class DistillationOptions:
     samples: int = 512
     """Remembered observations in each gradient step, shared equally by the teachers."""
     learning_rate: float = 5e-3
-    """Adam's learning rate at the first step; it falls linearly to 0. A parameter moves by at most half of this a step,
-    so with too small a rate a log_std does not arrive at its teacher's."""
+    """Adam's learning rate at the first step; it falls linearly to 0. A parameter moves by about half of this a step on
+    average, so with too small a rate a log_std does not arrive at its teacher's."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "samples", "learning_rate"):

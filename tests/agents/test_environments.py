@@ -54,3 +54,9 @@ def test_success_is_read_from_running_and_ended_episodes() -> None:
     }
     assert succeeded(infos, 4).tolist() == [True, False, True, False]
     assert succeeded({}, 2).tolist() == [False, False]
+
+
+def test_success_of_a_shape_is_taken_where_it_is_one_bool_and_refused_else() -> None:
+    assert succeeded({"is_success": np.array([[True], [False]])}, 2).tolist() == [True, False]
+    with pytest.raises(EnvironmentFault, match=r"'is_success'.*one bool"):
+        succeeded({"is_success": np.ones((2, 3), bool)}, 2)

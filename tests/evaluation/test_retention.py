@@ -18,6 +18,7 @@ from nestrl.evaluation.retention import (
     forward_transfer,
     forward_transfer_by_skill,
     learning_progress,
+    long_enough,
     metrics,
     retention_matrix,
     steps_to_all,
@@ -228,3 +229,13 @@ def test_learning_exactly_like_the_reference_is_no_transfer(curves, height):
     references = {name: ([0, length], [height, height]) for name in flat.task_names}
     assert forward_transfer(flat, references) == pytest.approx(0, abs=1e-9)
     assert forgetting(flat) == pytest.approx(0)
+
+
+def test_a_reference_too_short_for_a_segment_with_many_trials_is_left_out(life):
+    names = life.task_names
+    references = {name: ([0, 10_000], [0.0, 0.5]) for name in names} | {names[1]: ([0, 1], [0.0, 0.5])}
+    kept = long_enough(references, life)
+    assert set(kept) == {names[0], *names[2:]}
+    transfer = forward_transfer_by_skill(life, kept)
+    assert transfer[1] is None
+    assert transfer[0] is not None

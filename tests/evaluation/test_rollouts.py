@@ -122,3 +122,22 @@ def test_an_endless_episode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollouts, "LONGEST_EPISODE", 20)
     with pytest.raises(EnvironmentFault, match=r"within 20 steps.*max_episode_steps"):
         played("Pendulum-v1", 2)
+
+
+class Blind(gymnasium.Env[Any, Any]):
+    """Sees nothing; its actions are Discrete, so that an action can be had all the same."""
+
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        return np.full(2, np.nan, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return np.full(2, np.nan, np.float32), 0.0, False, True, {"is_success": False}
+
+
+def test_an_observation_that_is_nan_is_no_failure_of_the_policy() -> None:
+    environment = gymnasium.vector.SyncVectorEnv([Blind] * 2, autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP)
+    union = UnionSpace([environment.single_observation_space], [environment.single_action_space])
+    with pytest.raises(EnvironmentFault, match="NaN or infinite observation"):
+        evaluate(Constant(np.zeros(2)), environment, union, 0, 5)

@@ -89,7 +89,7 @@ class FakeLearner:
     def code_of(self, task_index):
         return {"inputs": self.trunk[0].weight.data[:, FEATURES + task_index], "log_std": self.log_std.data[task_index]}
 
-    def trial(self, policies, task_index, episodes, *, charged=True):
+    def trial(self, policies, task_index, episodes, first=0, *, charged=True):
         """An episode's return is minus the mean error on a few observations, the same for all policies."""
         self.trials.append((task_index, episodes, charged))
         generator = torch.Generator().manual_seed(len(self.trials))

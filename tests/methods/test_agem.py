@@ -132,3 +132,11 @@ def test_off_policy_learners_need_the_other_reference():
 def test_senseless_options_are_refused(options):
     with pytest.raises(BadConfig, match=next(iter(options))):
         AGEMOptions(**options)
+
+
+def test_nothing_is_remembered_of_a_task_in_which_nothing_was_observed():
+    learner = FakeLearner()
+    method = agem()(learner)
+    method.begin(0, 0)
+    method.end(0, 0, learner.observations(0, 0).numpy())
+    assert method.measurements()["memory_bytes"] == 0

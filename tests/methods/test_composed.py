@@ -72,17 +72,34 @@ def test_cloning_alone_and_composed_with_a_start_that_finds_nothing_are_the_same
         assert torch.equal(one, other)
 
 
-def test_measurements_name_the_part_and_count_all_bytes():
+def test_what_retains_measures_under_its_own_names_and_all_bytes_are_counted():
     learner = FakeLearner()
-    method = make_method("clonex", {}, learner, 0)
+    alone, method = make_method("cloning", {}, learner, 0), make_method("cloning+best-start+trac", {}, learner, 0)
     live(method, learner, [0, 1], 3)
     measured = method.measurements()
-    assert measured["memory_bytes"] == measured["cloning.memory_bytes"] > 0
+    assert set(alone.measurements()) <= set(measured)
     assert "best-start.source" in measured
+    assert measured["memory_bytes"] > measured["trac.memory_bytes"] > 0
+
+
+def test_the_part_with_policies_of_its_own_speaks_wherever_it_stands():
+    for name in ("ewc+snapshots", "snapshots+ewc"):
+        learner = FakeLearner()
+        method = make_method(name, {}, learner, 0)
+        live(method, learner, [0, 1], 20)
+        rows = learner.observations(0, 20)
+        before = method.policy_for(0).act(rows.numpy())
+        learner.trunk[0].weight.data += 1.0
+        assert np.array_equal(method.policy_for(0).act(rows.numpy()), before)
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("cloning+cloning", "twice"), ("finetune+cloning", "cannot be put together")]
+    ("name", "message"),
+    [
+        ("cloning+cloning", "twice"),
+        ("finetune+cloning", "cannot be put together"),
+        ("packnet+cloning+snapshots", "packnet cannot be put together with snapshots"),
+    ],
 )
 def test_senseless_compositions_are_refused(name, message):
     with pytest.raises(BadConfig, match=message):

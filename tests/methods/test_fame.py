@@ -20,7 +20,7 @@ def returns_with(fresh, fast, slow):
     """A trial in which the three starts earn these returns, a little noise aside."""
     noise = np.random.default_rng(0).normal(0, 0.1, (3, 10))
 
-    def trial(policies, task_index, episodes, *, charged=True):
+    def trial(policies, task_index, episodes, first=0, *, charged=True):
         assert charged
         assert len(policies) == 3
         returns = (np.array([[fresh], [fast], [slow]]) + noise)[:, :episodes]

@@ -52,7 +52,7 @@ def test_each_task_is_answered_by_its_own_policy():
 def test_bandit_finds_the_task_in_three_episodes_each():
     played = []
 
-    def trial(policies, episodes):
+    def trial(policies, first, episodes):
         played.append(len(policies) * episodes)
         return np.array(
             [[float(policy.act(np.zeros((1, FEATURES + TASKS), np.float32))[0, 0])] * episodes for policy in policies]

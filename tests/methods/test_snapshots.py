@@ -94,7 +94,7 @@ def test_bandit_chooses_once_between_boundaries_and_is_not_charged():
 def test_halving_finds_the_best_arm_within_its_episodes(n_arms, episodes):
     spent = []
 
-    def trial(arms, n):
+    def trial(arms, first, n):
         spent.append(len(arms) * n)
         return np.array([[float(arm)] * n for arm in arms])
 
@@ -107,7 +107,7 @@ def test_halving_spends_more_on_those_that_are_close():
     generator = np.random.default_rng(0)
     n_tried = np.zeros(8)
 
-    def trial(arms, n):
+    def trial(arms, first, n):
         n_tried[arms] += n
         return generator.normal(np.array(arms)[:, None], 1.0, (len(arms), n))
 
@@ -131,3 +131,16 @@ def test_acting_as_another_task_shows_its_one_hot_and_changes_no_observation():
 def test_senseless_options_are_refused(options):
     with pytest.raises(BadConfig, match=next(iter(options))):
         SnapshotsOptions(**options)
+
+
+def test_halving_plays_new_episodes_in_each_round():
+    played = {arm: [] for arm in range(10)}
+
+    def trial(arms, first, n):
+        for arm in arms:
+            played[arm] += range(first, first + n)
+        return np.array([[float(arm)] * n for arm in arms])
+
+    assert successive_halving(range(10), trial, 3) == 9
+    assert all(episodes == list(range(len(episodes))) for episodes in played.values())
+    assert len(played[9]) > 3

@@ -10,15 +10,6 @@ def test_due_at_the_first_step_and_then_once_a_period():
     assert due == [True, False, False, True, False, False, True]
 
 
-def test_a_period_ends_before_the_next_begins():
-    clock = Clock({"meta_controller": 3})
-    ends = []
-    for _ in range(6):
-        clock.tick()
-        ends.append(clock.ends("meta_controller"))
-    assert ends == [False, False, True, False, False, True]
-
-
 def test_goes_on_from_its_state():
     clock, twin = Clock({"a": 2}), Clock({"a": 2})
     clock.tick()

@@ -1,5 +1,7 @@
 """The ledger keeps every whole line, whatever was torn."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,3 +79,17 @@ def test_damage_elsewhere_is_refused(line: bytes, tmp_path: Path) -> None:
 def test_failed_run_has_no_curves() -> None:
     with pytest.raises(BadConfig, match="motor on fire"):
         _ = replace(RECORD, status=FAILED, error="motor on fire").curves
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "finished.jsonl"
+    append(path, RECORD)
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from nestrl.studies.ledger import append, read_ledger;"
+        "path = Path(sys.argv[1]); signal.signal(signal.SIGXFSZ, signal.SIG_IGN); (record,) = read_ledger(path);"
+        "size = path.stat().st_size + 50; resource.setrlimit(resource.RLIMIT_FSIZE, (size, size));"
+        "append(path, record)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    assert "NestrlError: could not write" in done.stderr
+    assert read_ledger(path) == [RECORD]

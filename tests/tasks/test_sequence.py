@@ -1,6 +1,7 @@
 """Sequences: what they refuse, and the arithmetic of their segments."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -70,3 +71,9 @@ def test_unknown_task_names_the_nearest() -> None:
     sequence = life(("reach", 1), tasks=(Task("reach", "Reacher-v5"),))
     with pytest.raises(BadConfig, match="Did you mean 'reach'"):
         sequence.task_index("raech")
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), "high"])
+def test_a_threshold_is_a_finite_number(threshold: Any) -> None:
+    with pytest.raises(BadConfig, match="success_threshold"):
+        Task("a", "Reacher-v5", success_threshold=threshold)

@@ -60,6 +60,7 @@ def test_layout_says_where_things_stand() -> None:
         (spaces.MultiBinary(3), REACH, r"MultiBinary\(3\).*FlattenObservation"),
         (spaces.Dict({"a": spaces.Text(3)}), REACH, "Text"),
         (BOX3, spaces.MultiDiscrete([2, 2]), "MultiDiscrete.*TransformAction"),
+        (BOX3, spaces.Box(0, np.inf, (2,)), "one side only"),
     ],
 )
 def test_unsupported_spaces_are_named(observation: Space, action: Space, message: str) -> None:
@@ -104,3 +105,9 @@ def test_any_tasks_fit(pairs: list[tuple[Space, Space]], n: int, seed: int) -> N
         own = union.act(index, chosen)
         assert all(action.contains(row) for row in own)
         np.testing.assert_array_equal(again.act(index, chosen), own)
+
+
+def test_whole_numbers_are_rounded() -> None:
+    union = UnionSpace([BOX3], [spaces.Box(0, 3, (1,), np.int64)])
+    actions = np.array([-1, -0.7, -0.6, -0.1, 0.1, 0.6, 0.7, 1], np.float32)[:, None]
+    assert union.act(0, actions).ravel().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]

@@ -7,6 +7,7 @@ from tiny_worlds import tiny_config
 from nestrl.agents.config import AgentConfig
 from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName
+from nestrl.methods import find_method
 from nestrl.methods.cloning import CloningOptions
 from nestrl.methods.finetune import FinetuneOptions
 from nestrl.training.config import RunConfig
@@ -109,3 +110,24 @@ def test_decode(kind: Any, value: Any, expected: Any) -> None:
 def test_decode_refuses(kind: Any, value: Any) -> None:
     with pytest.raises(BadConfig, match="here is"):
         decode(kind, value, "here")
+
+
+def test_options_of_a_composition_within_a_composition() -> None:
+    options = find_method("clonex+trac").options
+    before = tiny_config(method="clonex+trac", method_options={"clonex": {"cloning": {"samples": 64}}})
+    changed = before.with_options([("method.clonex.cloning.weight", 1.0)], options)
+    assert changed.method_options == {"clonex": {"cloning": {"samples": 64, "weight": 1.0}}}
+    assert before.method_options == {"clonex": {"cloning": {"samples": 64}}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"initial_log_std": float("nan")}, "finite"), ({"noise_correlation": [0.5, 1.5]}, "below 1")],
+)
+def test_a_learner_that_makes_no_sense(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadConfig, match=message):
+        AgentConfig(**wrong)
+
+
+def test_correlations_may_come_as_a_list() -> None:
+    assert AgentConfig(noise_correlation=[0.0, 0.9]).noise_correlation == (0.0, 0.9)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from tiny_worlds import TINY, tiny_config
 
 import nestrl
-from nestrl.errors import BadConfig, UnknownName
+from nestrl.errors import BadConfig, DamagedCheckpoint, UnknownName
 from nestrl.training.display import Plain
 from nestrl.training.from_scratch import make_references
 from nestrl.training.references import find_references, reference_path
@@ -99,10 +100,33 @@ def test_loaded_agent_refuses_what_it_does_not_know(finished: Run) -> None:
         agent.predict(np.zeros(3), task="calm")
 
 
-def test_policy_alone_is_enough_to_act(finished: Run, tmp_path: Path) -> None:
-    """Shared without checkpoints, it does the same."""
+def without_checkpoints(finished: Run, folder: Path) -> None:
     for name in ("config.json", "policy.json", "policy.safetensors"):
-        (tmp_path / name).write_bytes((finished.path / name).read_bytes())
+        (folder / name).write_bytes((finished.path / name).read_bytes())
+
+
+@pytest.mark.parametrize("changes", [{"method": "nested", "method_options": {}}, {"identity": "observed"}])
+def test_policy_alone_is_not_enough_where_more_answers(changes: dict[str, Any], tmp_path: Path) -> None:
+    finished = run(tiny_config(**changes), tmp_path / "run")
+    assert nestrl.load(finished.path).predict(np.zeros(2, np.float32), task="calm")[0].shape == (1,)
+    (tmp_path / "shared").mkdir()
+    without_checkpoints(finished, tmp_path / "shared")
+    with pytest.raises(DamagedCheckpoint, match="put the run's checkpoints back"):
+        nestrl.load(tmp_path / "shared")
+
+
+def test_loading_draws_no_random_numbers(finished: Run) -> None:
+    torch.manual_seed(3)
+    np.random.seed(3)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    nestrl.load(finished.path)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
+
+
+def test_policy_alone_is_enough_to_act(finished: Run, tmp_path: Path) -> None:
+    """Shared without checkpoints, cloning does the same: it answers with the learner's policy alone."""
+    without_checkpoints(finished, tmp_path)
     observation = np.array([0.3, 0.5], np.float32)
     shared, _ = nestrl.load(tmp_path).predict(observation, task="calm")
     assert np.array_equal(shared, nestrl.load(finished.path).predict(observation, task="calm")[0])

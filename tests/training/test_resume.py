@@ -1,6 +1,7 @@
 """A run killed anywhere and resumed ends with the same bits as one never stopped."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,11 @@ import torch
 from tiny_worlds import AGENTS, TINY, tasks, tiny_config
 
 import nestrl
-from nestrl.errors import RunExists
+from nestrl.errors import DamagedCheckpoint, RunExists
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training.checkpoint import load_newest
 from nestrl.training.display import Moment, Silent
+from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.trainer import run
 from nestrl.training.writing import Log
@@ -196,3 +198,26 @@ def test_other_process_cannot_write_the_same_run(tmp_path: Path) -> None:
     with pytest.raises(RunExists, match="another process"):
         run(tiny_config(), tmp_path / "run", resume=True)
     log.close()
+
+
+def test_a_run_whose_checkpoints_were_removed_is_left_as_it_is(tmp_path: Path) -> None:
+    finished = run(tiny_config(), tmp_path / "run")
+    shutil.rmtree(finished.path / "checkpoints")
+    before = {path.name: path.read_bytes() for path in finished.path.iterdir()}
+    with pytest.raises(DamagedCheckpoint, match=r"holds no checkpoint.*stays as it is"):
+        run(tiny_config(), tmp_path / "run", resume=True)
+    assert {path.name: path.read_bytes() for path in finished.path.iterdir()} == before
+
+
+def test_a_wish_to_stop_that_comes_too_late_still_ends_what_would_come_next(tmp_path: Path) -> None:
+    class StopInReport(Silent):
+        told = False
+
+        def show(self, moment: Moment) -> None:
+            if moment.steps >= moment.total_steps and not self.told:
+                self.told = True
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_config(), tmp_path / "run", display=StopInReport())
+    assert Run(tmp_path / "run").metrics.average_performance >= 0

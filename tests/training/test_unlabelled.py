@@ -184,3 +184,8 @@ def test_rover_boundaries_are_noticed_without_false_alarm(tmp_path: Path) -> Non
     delays = [steps // 2048 - 12 * (place + 1) for place, (steps, _) in enumerate(found)]
     assert [slot for _, slot in found] == [1, 0]
     assert all(3 <= delay <= 5 for delay in delays), delays
+
+
+def test_agem_cannot_know_which_task_its_last_rollout_is_of(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"given boundaries.*method\.reference=kl"):
+        run(unlabelled(method="agem", method_options={}), tmp_path / "run")

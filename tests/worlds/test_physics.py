@@ -1,7 +1,11 @@
 """Known answers of the physics: what drift, friction, traction and the mechanisms must do."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import pytest
+
+from nestrl_envs.geometry import first_within, length
 from nestrl_envs.manipulation.button import RoverButton
 from nestrl_envs.manipulation.door import RoverDoor
 from nestrl_envs.manipulation.pick_place import TRAY_HEIGHT, RoverPickPlace
@@ -130,3 +134,19 @@ def test_the_remaining_way_through_the_maze_is_never_shorter_than_the_straight_l
     straight = np.linalg.norm(task.base() - task.goal, axis=1)
     assert (task.remaining() >= straight - 1e-9).all()
     assert (task.remaining() > straight + 0.3).any()
+
+
+@pytest.mark.parametrize(("kind", "bound"), [(RoverIce, 1.4), (RoverReach, 1.7)])
+def test_every_goal_lies_where_it_can_be_reached(kind: type[Any], bound: float) -> None:
+    world = kind(512)
+    world.reset(seeds=np.arange(512))
+    assert (np.abs(world.goal[:, :2]) <= bound).all()
+    start = world.base() if kind is RoverIce else world.tip()[:, :2]
+    assert length(world.goal[:, :2] - start).min() > 0.7
+
+
+def test_the_first_offset_that_stays_within_is_taken_and_else_the_last_turned_inward() -> None:
+    centre = np.array([[1.0, 0.0], [1.0, 0.0], [1.3, -1.2]])
+    offsets = np.array([[[0.9, 0.0], [0.0, 0.9]], [[0.9, 0.0], [1.5, 0.2]], [[2.0, 0.0], [1.9, -0.9]]])
+    expected = [[1.0, 0.9], [-0.5, 0.2], [-0.6, -0.3]]
+    np.testing.assert_allclose(first_within(centre, offsets, 1.4), expected)

@@ -5,7 +5,7 @@ import numpy as np
 
 from nestrl_envs import scene
 from nestrl_envs.batch_env import ALL, Rows
-from nestrl_envs.geometry import between, first_valid, length
+from nestrl_envs.geometry import between, first_within, length
 from nestrl_envs.rover import RoverTask
 
 CANDIDATES = 6
@@ -41,8 +41,7 @@ class RoverReach(RoverTask):
         distance = between(draw[:, 4 : 4 + CANDIDATES], 0.8, self.far)
         angle = between(draw[:, 4 + CANDIDATES :], -np.pi, np.pi)
         around = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * distance[..., None]
-        candidates = self.tip(ids)[:, None, :2] + around
-        self.goal[ids, :2] = first_valid(candidates, (np.abs(candidates) < self.room - 0.3).all(axis=-1))
+        self.goal[ids, :2] = first_within(self.tip(ids)[:, :2], around, self.room - 0.3)
         self.goal[ids, 2] = between(draw[:, 3], 0.1, 0.6)
         self.mocap_pos[ids, 0] = self.goal[ids]
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from nestrl_envs import scene
 from nestrl_envs.batch_env import ALL, Rows
-from nestrl_envs.geometry import between, first_valid, length
+from nestrl_envs.geometry import between, first_within, length
 from nestrl_envs.rover import BASE_RADIUS, RoverTask, lifted
 
 CANDIDATES = 6
@@ -51,8 +51,8 @@ class RoverIce(RoverTask):
         self.friction[ids] = between(draw[:, 3], low, high) / DRY_FRICTION
         distance = between(draw[:, 4 : 4 + CANDIDATES], 0.8, 2.0)
         angle = between(draw[:, 4 + CANDIDATES :], -np.pi, np.pi)
-        candidates = position[:, None] + np.stack([np.cos(angle), np.sin(angle)], axis=-1) * distance[..., None]
-        self.goal[ids] = first_valid(candidates, (np.abs(candidates) < free).all(axis=-1))
+        around = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * distance[..., None]
+        self.goal[ids] = first_within(position, around, free)
         self.mocap_pos[ids, 0] = lifted(self.goal[ids])
 
     def distance(self, rows: Rows = ALL) -> np.ndarray:

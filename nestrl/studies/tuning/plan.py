@@ -46,8 +46,8 @@ VALUE = "average performance, by the curves"
 class Range:
     """Numbers from `low` to `high`, both included; whole ones where the option is one."""
 
-    low: float
-    high: float
+    low: int | float
+    high: int | float
     log: bool = False
     """Search the logarithm: for options whose scale is unknown."""
 
@@ -58,7 +58,7 @@ class Range:
             raise BadConfig(f"low is {self.low}; with log it must be above 0.")
 
     @property
-    def examples(self) -> tuple[float, float]:
+    def examples(self) -> tuple[int | float, int | float]:
         """Values that stand for all when the option is checked."""
         return self.low, self.high
 
