@@ -1,7 +1,8 @@
 """What the learner is: everything about it that determines a result."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,12 @@ class AgentConfig:
             raise BadConfig(f"correlated_share is {self.correlated_share}; it must be from 0 to 1.")
         if self.n_envs < 1:
             raise BadConfig(f"n_envs is {self.n_envs}; it must be at least 1, or 0 for the default.")
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What is not as by default for the algorithm, as JSON values."""
+        usual, here = (json.loads(json.dumps(asdict(one))) for one in (AgentConfig(self.algorithm), self))
+        return {name: value for name, value in here.items() if name == "algorithm" or value != usual[name]}
 
     def require_fit(self, numbers: int) -> None:
         """Raise BadConfig where there is a noise_correlation each, but not for as many numbers as an action has."""

@@ -68,6 +68,8 @@ class Record:
     """How its segments ended, in words."""
     target_success: float = TARGET_SUCCESS
     """That of steps_to_all."""
+    agent: Mapping[str, Any] | None = None
+    """Settings of the learner that are not the defaults; None in older records."""
 
     @property
     def finished(self) -> bool:

@@ -47,6 +47,7 @@ def finished_record(cell: Cell, folder: Path) -> Record:
         versions=run.versions_then(),
         segment_rule=config.segment_rule,
         target_success=config.target_success,
+        agent=config.agent.chosen,
     )
 
 

@@ -173,14 +173,17 @@ def _refuse_changes(plan: StudyPlan, found: Places) -> None:
     records = {record.cell: record for record in read_ledger(found.ledger)}
     for cell in plan.cells:
         folder = RunFolder(found.runs / cell.name)
+        now = asdict(cell.config.as_written)
         if folder.begun:
             before = asdict(folder.config_as_written())
         elif cell.name in records and records[cell.name].finished:
             record = records[cell.name]
             before = {"method": record.method_name, "method_options": record.options}
+            if record.agent is not None:
+                before |= {"agent": record.agent}
+                now |= {"agent": cell.config.agent.chosen}
         else:
             continue
-        now = asdict(cell.config.as_written)
         for key, value in before.items():
             if value != now[key]:
                 raise BadConfig(

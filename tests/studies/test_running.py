@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,8 +109,12 @@ def test_what_is_done_is_skipped_and_what_was_not_recorded_is(whole: Path) -> No
 def test_changed_study_is_refused(whole: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text((whole / "study.yaml").read_text().replace("n_envs: 8", "n_envs: 4"))
-    with pytest.raises(BadConfig, match=r"was run with agent .*another name"):
-        run_study(other, below=whole, say=lambda _: None)
+    shutil.copytree(whole / "results", tmp_path / "results")  # as in a clone: results without the runs
+    for below in (whole, tmp_path):
+        with pytest.raises(BadConfig, match=r"was run with agent .*another name"):
+            run_study(other, below=below, say=lambda _: None)
+    run_study(whole / "study.yaml", below=tmp_path, say=lambda _: None)
+    assert results(tmp_path) == results(whole)
 
 
 @pytest.mark.learning
