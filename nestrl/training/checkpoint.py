@@ -44,7 +44,7 @@ def save(folder: Path, steps: int, state: Mapping[str, Any]) -> Path:
     with one_clear_error(path):
         folder.mkdir(exist_ok=True)
     write_file(path, content.getbuffer())
-    for old in _newest_first(folder)[KEPT:]:
+    for old in (*_newest_first(folder)[KEPT:], *folder.glob("*.part")):  # a kill in the middle of one leaves its part
         old.unlink(missing_ok=True)
     return path
 

@@ -39,6 +39,7 @@ def test_arrays_do_not_change_after_saving(tmp_path: Path) -> None:
 
 
 def test_only_the_last_two_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "step-000000000001-abc.pt.part").write_bytes(b"of a save that was killed")
     for steps in (5, 1_000_000, 20):
         save(tmp_path, steps, {"steps": steps})
     assert len(list(tmp_path.iterdir())) == KEPT
