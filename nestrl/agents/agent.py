@@ -55,7 +55,7 @@ class Agent:
         self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
         self._segment_start, self._segment_steps = 0, 1
         self._try_out: TryOut | None = None
-        self.knows_boundaries = True
+        self.knows_boundaries = True  # else a rollout may be of the task after the one that ends
         config.require_fit(sum(union.action_space.shape or ()))
         algorithm = algorithm_class(config.algorithm)
         n_heads = union.n_tasks if config.heads == "per_task" else 1
