@@ -5,6 +5,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from nestrl.errors import BadConfig, UnknownName, nearest
 
 T = TypeVar("T")
@@ -23,6 +25,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     origin = get_origin(kind) or kind
     if kind is Any or (kind is None and value is None):
         return value
+    if isinstance(value, np.generic):
+        value = value.item()
     if origin in (Union, types.UnionType):
         return _first_that_fits(get_args(kind), value, where, kind)
     if origin is Literal and value in get_args(kind):

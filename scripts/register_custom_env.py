@@ -40,7 +40,7 @@ class Cart(gym.Env[np.ndarray, np.ndarray]):
         before = abs(self.way)
         self.speed += DT * (self.motor * float(action[0]) - self.drag * self.speed)
         self.way -= DT * self.speed
-        success = abs(self.way) < 0.1 and abs(self.speed) < 0.2
+        success = bool(abs(self.way) < 0.1 and abs(self.speed) < 0.2)
         reward = 2.0 * (before - abs(self.way)) + 5.0 * success - 0.02
         return self.observe(), reward, success, False, {"is_success": success}
 

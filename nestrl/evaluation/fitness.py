@@ -25,7 +25,10 @@ SLOW = 500.0  # steps/s; below it, 150,000 steps of a segment take over five min
 LARGE = 1e3  # an observation beyond this drowns the others
 
 # What the two checkers warn of and nestrl's union space takes care of by itself.
-HANDLED = ("symmetric and normalized", "render", "maximum value is infinity", "minimum value is -infinity", "float64")
+HANDLED = (
+    *("symmetric and normalized", "render", "maximum value is infinity", "minimum value is -infinity", "float64"),
+    *("found nan", "found inf", "NaN value", "contains NaN"),
+)
 
 Level = Literal["ok", "warn", "error"]
 Make = Callable[[], gym.Env[Any, Any]]
@@ -138,10 +141,22 @@ def _episode(env: gym.Env[Any, Any], seed: int, steps: int = 50) -> tuple[Any, l
     course: list[Any] = []
     for _ in range(steps):
         observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-        course.append((observation, float(reward), bool(terminated), bool(truncated)))
+        course.append(
+            (_comparable(observation), float(np.nan_to_num(float(reward))), bool(terminated), bool(truncated))
+        )
         if terminated or truncated:
             break
-    return start, course
+    return _comparable(start), course
+
+
+def _comparable(observation: Any) -> Any:
+    """Return the same without NaN, which never equals itself and is a finding of its own."""
+    if isinstance(observation, Mapping):
+        return {key: _comparable(part) for key, part in observation.items()}
+    if isinstance(observation, tuple):
+        return tuple(map(_comparable, observation))
+    floating = isinstance(observation, np.ndarray | np.floating) and observation.dtype.kind == "f"
+    return np.nan_to_num(observation) if floating else observation
 
 
 def _determinism(make: Make) -> Iterator[Finding]:
@@ -206,11 +221,15 @@ def _numbers(sample: Sample) -> Iterator[Finding]:
     if np.isfinite(sample.rewards).all():
         yield Finding("ok", f"rewards are finite, {min(sample.rewards):.3g} to {max(sample.rewards):.3g} a step")
     else:
-        yield Finding("error", "a reward was NaN or infinite", "Bound what the reward divides by or takes a root of.")
+        step = int(np.flatnonzero(~np.isfinite(sample.rewards))[0]) + 1
+        remedy = "Bound what the reward divides by or takes a root of."
+        yield Finding("error", f"a reward was NaN or infinite, first in step {step} under random actions", remedy)
     bad = np.flatnonzero(~np.isfinite(observations).all(axis=0))
     if bad.size:
         remedy = "End the episode before the simulation diverges, or clip these entries."
-        yield Finding("error", f"the observation was NaN or infinite at {_indices(bad)}", remedy)
+        step = int(np.flatnonzero(~np.isfinite(observations).all(axis=1))[0]) + 1
+        what = f"the observation was NaN or infinite at {_indices(bad)}, first in step {step} under random actions"
+        yield Finding("error", what, remedy)
         return
     large = np.flatnonzero(np.abs(observations).max(axis=0) > LARGE)
     constant = np.flatnonzero(np.ptp(observations, axis=0) == 0)

@@ -111,10 +111,16 @@ def grouped(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
 def differing_versions(runs: Sequence[Run]) -> list[str]:
     """Return a sentence for each package whose version differs between the runs."""
     found: dict[str, set[str]] = {}
+    unknown = []
     for run in runs:
-        for name, version in run.folder.versions_then().items():
+        try:
+            then = run.folder.versions_then()
+        except BadConfig:
+            unknown.append(f"versions.json of {run.path} cannot be read; whether it may be compared is not known")
+            continue
+        for name, version in then.items():
             found.setdefault(name, set()).add(str(version))
-    return [
+    return unknown + [
         f"these runs used different versions of {name} ({', '.join(sorted(versions))}); they may not be comparable"
         for name, versions in found.items()
         if len(versions) > 1 and name not in ("git", "python", "nestrl", "processor")

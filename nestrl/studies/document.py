@@ -25,7 +25,8 @@ class Document:
             node = yaml.compose(text, yaml.SafeLoader)
             values = yaml.safe_load(text)
         except OSError as error:
-            raise BadConfig(f"{path} cannot be read: {error.strerror}.") from error
+            hint = "" if path.is_absolute() else f" Paths count from the current folder, {Path.cwd()}."
+            raise BadConfig(f"{path} cannot be read: {error.strerror}.{hint}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise BadConfig(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(values, dict) or node is None:

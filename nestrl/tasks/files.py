@@ -49,6 +49,9 @@ def read_sequence(path: Path, named: Named) -> TaskSequence:
     segments = _segments(path, values, tasks)
     if isinstance(values["tasks"], str):  # of a sequence: those of them that are trained here
         trained = {segment.task for segment in segments}
+        for name in trained - {task.name for task in tasks}:
+            known = [task.name for task in tasks]
+            raise UnknownName(f"{path}: {values['tasks']!r} has no task {name!r}.{nearest(name, known)}")
         tasks = [task for task in tasks if task.name in trained]
     try:
         return TaskSequence(
@@ -111,7 +114,7 @@ def _mapping(path: Path, values: Any, line: int, what: str, keys: Keys, required
         if key not in keys:
             raise BadConfig(f"{where}: {what} has an unknown key {key!r}.{nearest(str(key), keys)}")
         if not isinstance(value, keys[key]) or (isinstance(value, bool) and keys[key] is not bool):
-            raise BadConfig(f"{where}: {key!r} is {value!r}, but must be {_KINDS[keys[key]]}.")
+            raise BadConfig(f"{where}: {key!r} is {_without_lines(value)!r}, but must be {_KINDS[keys[key]]}.")
     for key in required:
         if key not in values:
             raise BadConfig(f"{where}: {what} has no {key!r}; add it.")

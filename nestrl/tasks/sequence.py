@@ -9,6 +9,11 @@ from typing import Any
 from nestrl.errors import BadConfig, nearest
 
 
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy's as one of Python's, anything else as it is."""
+    return value.item() if hasattr(value, "item") else value
+
+
 @dataclass(frozen=True)
 class Task:
     """One environment to be mastered. Raises BadConfig for numbers that make no sense.
@@ -34,9 +39,10 @@ class Task:
         scale = self.reward_scale
         if scale != "auto" and (isinstance(scale, str) or not 0 < scale < math.inf):
             raise BadConfig(f"Task {self.name!r} has reward_scale {scale!r}; give a number above 0, or 'auto'.")
-        threshold = self.success_threshold
+        threshold = _plain(self.success_threshold)
         if threshold is not None and not (isinstance(threshold, int | float) and math.isfinite(threshold)):
             raise BadConfig(f"Task {self.name!r} has success_threshold {threshold!r}; give a finite number.")
+        object.__setattr__(self, "success_threshold", threshold)
 
     def arguments(self, *, evaluation: bool) -> dict[str, Any]:
         """Return the environment's arguments for training or for evaluation."""
@@ -49,6 +55,9 @@ class Segment:
 
     task: str
     steps: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", _plain(self.steps))
 
 
 @dataclass(frozen=True)

@@ -247,6 +247,7 @@ class Life:
             successes_at_end={name: count["successes_at_end"] for name, count in final.items()},
             episodes=n,
         )
+        self.folder.save_curves(self.curves)
         self.folder.save_policy(self.agent.algorithm.policy.state_dict(), self.worlds.union, self.config)
         self.folder.save_metrics(summary(self.config, self.folder.path, self.curves, final, self._clock.seconds))
         self._log.sync()

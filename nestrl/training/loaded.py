@@ -64,14 +64,18 @@ class LoadedAgent:
 
         A batch has one more leading axis (in every entry of a Dict), and so has its action. With deterministic=False
         the action is drawn from the policy's distribution with torch's random stream.
-        Raises UnknownName for a task that is not in the sequence, BadConfig for an observation of another shape.
+        Raises UnknownName for a task that is not in the sequence, BadConfig for an observation of another shape, or
+        that is not finite.
         """
         if task not in self.task_names:
             raise UnknownName(f"the agent knows no task {task!r}.{nearest(task, self.task_names)}")
         index = self.task_names.index(task)
-        batch, single = _as_batch(self.union.observation_spaces[index], obs)
+        space = self.union.observation_spaces[index]
+        batch, single = _as_batch(space, obs)
         policy = self._method.policy_for(index)
         rows = self.union.observe(index, batch)
+        if not np.isfinite(rows).all():
+            raise BadConfig(f"the observation {obs} is NaN or infinite; a policy has no action for it.")
         actions = self.union.act(index, policy.act(rows) if deterministic else self._drawn(policy, rows))
         return (actions[0] if single else actions), None
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import (
     MEASURES,
     Floats,
@@ -57,6 +58,8 @@ class Run:
         Forward transfer is None where reference curves are missing; `nestrl reference` makes them. It is None, too,
         for a skill whose segment, with its trials, took over 1.5 times the steps of its reference.
         """
+        if not self.curves.complete:
+            raise BadConfig(f"{self.path} is not finished; go on with: nestrl resume {self.path}")
         references = long_enough(find_references(self.config), self.curves)
         return metrics(self.curves, references, self.config.target_success)
 

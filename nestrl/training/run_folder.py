@@ -58,9 +58,12 @@ class RunFolder:
         """Return the log's lines of one kind, oldest first; a line that is being written is left out."""
         if not self.log.is_file():
             return []
-        lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
-        events = [json.loads(line) for line in lines if line.endswith("\n")]
-        return [line for line in events if line["event"] == event]
+        try:
+            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+            events = [json.loads(line) for line in lines if line.endswith("\n")]
+            return [line for line in events if line["event"] == event]
+        except (ValueError, LookupError, TypeError) as error:
+            raise BadConfig(f"{self.log} is damaged ({error}); take it from a backup, or train anew.") from error
 
     @property
     def begun(self) -> bool:
@@ -98,10 +101,14 @@ class RunFolder:
         path = self.path / "config.json"
         if not self.begun:
             raise BadConfig(f"{self.path} is not a run folder (no config.json); give one that `nestrl train` made.")
-        return RunConfig.from_json(path.read_text(), str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BadConfig(f"{path} is damaged ({error}); take it from a backup, or train anew.") from error
+        return RunConfig.from_json(text, str(path))
 
     def versions_then(self) -> dict[str, str | None]:
-        """Return the versions with which the run began."""
+        """Return the versions with which the run began. Raises BadConfig where they cannot be read."""
         return self._read("versions.json")
 
     def version_changes(self) -> list[str]:

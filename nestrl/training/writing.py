@@ -66,8 +66,8 @@ def one_clear_error(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise NestrlError(
-            f"could not write {path}: {error.strerror or error}. What was saved before is untouched; "
-            "mend the cause (free some space, for example), then continue with `nestrl resume`."
+            f"could not write {path}: {error.strerror or error}. What was saved before is untouched; mend the cause "
+            "(free some space, or choose another place), then continue: with `nestrl resume` where a run had begun."
         ) from error
 
 

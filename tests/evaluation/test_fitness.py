@@ -179,6 +179,13 @@ def test_a_fault_is_named(check: Any, environment: type[Point], level: str, what
     assert all(finding.remedy for finding in findings if finding.level != "ok")
 
 
+@pytest.mark.parametrize("environment", [NanReward, NanObservation])
+def test_nan_is_a_finding_with_its_step_and_no_randomness(check: Any, environment: type[Point]) -> None:
+    findings = check(environment)
+    assert sum("first in step" in finding.what for finding in findings if finding.level == "error") == 1, findings
+    assert "the same seed gives the same episode" in having(findings, "ok")
+
+
 def test_endless_episodes(check: Any) -> None:
     assert "no episode ended" in having(check(Point, limit=None), "error")
 

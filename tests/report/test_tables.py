@@ -61,8 +61,9 @@ def test_runs_that_were_told_or_measured_otherwise_are_not_averaged(make_run: Ma
 
 
 def test_comparison_of_an_unfinished_run_says_what_to_do(make_run: MakeRun) -> None:
-    with pytest.raises(BadConfig, match="nestrl resume"):
-        comparison_table([make_run(finished=False)])
+    unfinished = make_run(finished=False)
+    with pytest.raises(BadConfig, match=f"{unfinished.path} is not finished.*nestrl resume"):
+        comparison_table([unfinished])
 
 
 def test_differing_versions_are_said(make_run: MakeRun) -> None:
@@ -71,6 +72,8 @@ def test_differing_versions_are_said(make_run: MakeRun) -> None:
     path = runs[1].path / "versions.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"mujoco": "3.18.0", "processor": "another"}))
     assert ["mujoco" in sentence for sentence in differing_versions(runs)] == [True]
+    path.unlink()
+    assert ["versions.json" in sentence for sentence in differing_versions(runs)] == [True]
 
 
 def test_success_table() -> None:

@@ -73,7 +73,7 @@ def test_without_orders_the_sequence_keeps_its_own(tmp_path: Path) -> None:
         ("finetune: {}", "finetune: {}\n  finetune: {}", r"line 9: 'finetune' stands already in line 8"),
         ("capacity: 64", "capacty: 64", r"line 9: .*'method.capacty'.*'method.capacity'"),
         ("capacity: 64", "capacity: many", r"line 9: .*capacity is 'many'; expected int"),
-        ("capacity: 64", "capacity: 0", r"line 9: .*capacity is 0; it must be above 0"),
+        ("capacity: 64", "capacity: 0", r"line 9: .*capacity is 0; it must be finite and above 0"),
         ("shared: {}", "shared: {agent.haeds: per_task}", r"line 11: .*'agent.haeds'.*'agent.heads'"),
         ("shared: {}", "shared: {method.samples: 3}", r"line 11: 'method.samples' belongs under 'methods'"),
         ("agent.n_envs: 8", "agent.n_envs: -8", r"line 14: n_envs is -8"),

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nestrl.errors import BadConfig
@@ -77,3 +78,9 @@ def test_unknown_task_names_the_nearest() -> None:
 def test_a_threshold_is_a_finite_number(threshold: Any) -> None:
     with pytest.raises(BadConfig, match="success_threshold"):
         Task("a", "Reacher-v5", success_threshold=threshold)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    task = Task("a", "Reacher-v5", success_threshold=np.float32(0.5))  # type: ignore[arg-type]
+    sequence = TaskSequence("s", (task,), (Segment("a", np.int64(64)),))  # type: ignore[arg-type]
+    assert (type(task.success_threshold), type(sequence.segments[0].steps)) == (float, int)

@@ -98,6 +98,8 @@ def test_loaded_agent_refuses_what_it_does_not_know(finished: Run) -> None:
         agent.predict(np.zeros(2), task="wimdy")
     with pytest.raises(BadConfig, match=r"shape \(3,\)"):
         agent.predict(np.zeros(3), task="calm")
+    with pytest.raises(BadConfig, match="NaN or infinite"):
+        agent.predict(np.array([0.0, np.nan]), task="calm")
 
 
 def without_checkpoints(finished: Run, folder: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from tiny_worlds import AGENTS, TINY, tasks, tiny_config
 
 import nestrl
-from nestrl.errors import DamagedCheckpoint, RunExists
+from nestrl.errors import BadConfig, DamagedCheckpoint, RunExists
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training.checkpoint import load_newest
 from nestrl.training.display import Moment, Silent
@@ -221,3 +221,20 @@ def test_a_wish_to_stop_that_comes_too_late_still_ends_what_would_come_next(tmp_
     with pytest.raises(KeyboardInterrupt):
         run(tiny_config(), tmp_path / "run", display=StopInReport())
     assert Run(tmp_path / "run").metrics.average_performance >= 0
+
+
+def test_damaged_files_of_a_finished_run_are_written_anew_or_named(tmp_path: Path) -> None:
+    finished = run(tiny_config(), tmp_path / "run")
+    curves = finished.path / "curves.json"
+    before = curves.read_bytes()
+    curves.write_bytes(before[:40])
+    assert run(tiny_config(), tmp_path / "run", resume=True).metrics == finished.metrics
+    assert curves.read_bytes() == before
+
+    log = finished.path / "log.jsonl"
+    log.write_bytes(b"{broken\n" + log.read_bytes())
+    with pytest.raises(BadConfig, match=r"log\.jsonl is damaged"):
+        finished.folder.log_lines("training")
+    (finished.path / "config.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadConfig, match=r"config\.json is damaged"):
+        Run(finished.path)
