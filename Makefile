@@ -26,7 +26,7 @@ build: $(READY)  ## wheel and source archive in dist/
 bench: $(READY)  ## speed beside stable-baselines3's own vector environments -> results/benchmark.json
 	$(RUN)/python scripts/benchmark.py
 
-tables: $(READY)  ## rewrite docs/worlds/, docs/methods.md, docs/levels.md and the tables of README and docs/ from the tasks and from results/
+tables: $(READY)  ## rewrite docs/worlds/, docs/methods.md, docs/levels.md, docs/options.md and the tables of README and docs/ from the tasks and from results/
 	$(RUN)/python scripts/task_docs.py && $(RUN)/python scripts/method_docs.py && $(RUN)/python scripts/learning_curves.py && $(RUN)/python scripts/regimes.py && $(RUN)/python scripts/fill_tables.py
 
 clean:  ## build outputs and caches; never runs/, results/ or .venv
