@@ -9,7 +9,7 @@ from typing import Any
 from nestrl.errors import BadConfig, nearest
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a number of NumPy's as one of Python's, anything else as it is."""
     return value.item() if hasattr(value, "item") else value
 
@@ -39,7 +39,7 @@ class Task:
         scale = self.reward_scale
         if scale != "auto" and (isinstance(scale, str) or not 0 < scale < math.inf):
             raise BadConfig(f"Task {self.name!r} has reward_scale {scale!r}; give a number above 0, or 'auto'.")
-        threshold = _plain(self.success_threshold)
+        threshold = plain(self.success_threshold)
         if threshold is not None and not (isinstance(threshold, int | float) and math.isfinite(threshold)):
             raise BadConfig(f"Task {self.name!r} has success_threshold {threshold!r}; give a finite number.")
         object.__setattr__(self, "success_threshold", threshold)
@@ -57,7 +57,7 @@ class Segment:
     steps: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "steps", _plain(self.steps))
+        object.__setattr__(self, "steps", plain(self.steps))
 
 
 @dataclass(frozen=True)

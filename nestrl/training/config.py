@@ -14,7 +14,7 @@ from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.retention import TARGET_SUCCESS
 from nestrl.methods import find_method
-from nestrl.tasks.sequence import TaskSequence
+from nestrl.tasks.sequence import TaskSequence, plain
 
 AT_LEAST = {
     "seed": 0, "evaluations_per_segment": 1, "evaluation_episodes": 1, "checkpoint_every": 1, "final_episodes": 1,
@@ -65,8 +65,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name, least in AT_LEAST.items():
-            if getattr(self, name) < least:
-                raise BadConfig(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+            value = plain(getattr(self, name))
+            object.__setattr__(self, name, value)
+            if not isinstance(value, int) or value < least:
+                raise BadConfig(f"{name} is {value!r}; it must be a whole number, at least {least}.")
         if self.seed >= 2**32:
             raise BadConfig(f"seed is {self.seed}; it must be below 2**32.")
         self._check_what_is_told()

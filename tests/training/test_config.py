@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_worlds import tiny_config
 
@@ -131,3 +132,10 @@ def test_a_learner_that_makes_no_sense(wrong: dict[str, Any], message: str) -> N
 
 def test_correlations_may_come_as_a_list() -> None:
     assert AgentConfig(noise_correlation=[0.0, 0.9]).noise_correlation == (0.0, 0.9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", ["3", None, 1.5])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(BadConfig, match="seed is .*whole number"):
+        tiny_config(seed=seed)
+    assert type(tiny_config(seed=np.int64(3)).seed) is int
