@@ -21,12 +21,16 @@ def decode(kind: type[T], value: Any, where: str) -> T:
     return _decode(kind, value, where)  # type: ignore[no-any-return]
 
 
+def plain(value: Any) -> Any:
+    """Return a number of NumPy's as one of Python's, anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _decode(kind: Any, value: Any, where: str) -> Any:
     origin = get_origin(kind) or kind
     if kind is Any or (kind is None and value is None):
         return value
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = plain(value)
     if origin in (Union, types.UnionType):
         return _first_that_fits(get_args(kind), value, where, kind)
     if origin is Literal and value in get_args(kind):

@@ -49,13 +49,15 @@ class Agent:
         normalizer_rows: tuple[NDArray[np.float32], NDArray[np.float32]],
         seed: int,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        knows_boundaries: bool = True,
     ) -> None:
+        """Take union, normaliser and seed; without boundaries a rollout may be of the task after the one that ends."""
         self.config, self.union, self.seed = config, union, seed
         self._starts = self._trials = 0
         self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
         self._segment_start, self._segment_steps = 0, 1
         self._try_out: TryOut | None = None
-        self.knows_boundaries = True  # else a rollout may be of the task after the one that ends
+        self._knows_boundaries = knows_boundaries
         config.require_fit(sum(union.action_space.shape or ()))
         algorithm = algorithm_class(config.algorithm)
         n_heads = union.n_tasks if config.heads == "per_task" else 1
@@ -193,7 +195,7 @@ class Agent:
 
     def experience(self) -> Experience | None:
         """Return the last rollout; None if the algorithm learns off policy, or nobody knows what task it is of."""
-        if not self.knows_boundaries:
+        if not self._knows_boundaries:
             return None
         rollout = getattr(self.algorithm, "rollout_buffer", None)
         return None if rollout is None else experience_of(rollout)

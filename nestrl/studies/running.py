@@ -1,6 +1,5 @@
 """Runs a study: what is left of it, side by side, each run recorded as it ends: a kill loses next to nothing."""
 
-import fcntl
 import json
 import os
 import time
@@ -18,7 +17,7 @@ from nestrl.studies.pool import Ended, Job, Pool
 from nestrl.studies.references import found_references, reference_jobs, store_reference, what_is_missing
 from nestrl.studies.study import Places, Study, open_study, places, readable_time, write_what_is_run
 from nestrl.training.run_folder import RunFolder
-from nestrl.training.writing import one_clear_error, write_json
+from nestrl.training.writing import locked, one_clear_error, write_json
 
 REFERENCE_RUNS = Path("references")  # beside the studies' folders, as of `nestrl reference`
 Say = Callable[[str], object]
@@ -153,14 +152,12 @@ def alone(lock: Path) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = open(lock, "a+")  # noqa: SIM115  (closed below)
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not locked(file, lock):
             process = process_of(lock)
             raise RunExists(
                 f"the study in {lock.parent} is being run by process {process}; wait for it, or stop it with: "
                 f"kill {process}"
-            ) from error
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -47,11 +47,9 @@ def read_sequence(path: Path, named: Named) -> TaskSequence:
     values = _mapping(path, values, 1, "the file", SEQUENCE_KEYS, required=("tasks",))
     tasks = _tasks(path, values, named)
     segments = _segments(path, values, tasks)
-    if isinstance(values["tasks"], str):  # of a sequence: those of them that are trained here
-        trained = {segment.task for segment in segments}
-        for name in trained - {task.name for task in tasks}:
-            known = [task.name for task in tasks]
-            raise UnknownName(f"{path}: {values['tasks']!r} has no task {name!r}.{nearest(name, known)}")
+    trained = {segment.task for segment in segments}
+    known = {task.name for task in tasks}
+    if isinstance(values["tasks"], str) and trained <= known:  # of a sequence; TaskSequence refuses what is not known
         tasks = [task for task in tasks if task.name in trained]
     try:
         return TaskSequence(

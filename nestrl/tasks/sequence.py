@@ -6,12 +6,8 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
+from nestrl.decode import plain
 from nestrl.errors import BadConfig, nearest
-
-
-def plain(value: Any) -> Any:
-    """Return a number of NumPy's as one of Python's, anything else as it is."""
-    return value.item() if hasattr(value, "item") else value
 
 
 @dataclass(frozen=True)

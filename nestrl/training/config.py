@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nestrl.agents.config import AgentConfig
-from nestrl.decode import decode
+from nestrl.decode import decode, plain
 from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.retention import TARGET_SUCCESS
 from nestrl.methods import find_method
-from nestrl.tasks.sequence import TaskSequence, plain
+from nestrl.tasks.sequence import TaskSequence
 
 AT_LEAST = {
     "seed": 0, "evaluations_per_segment": 1, "evaluation_episodes": 1, "checkpoint_every": 1, "final_episodes": 1,

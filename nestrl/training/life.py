@@ -63,8 +63,8 @@ class Life:
             rows = self.worlds.normalizer_rows()
             if config.boundaries == "detected":
                 rows = common_rows(rows, self.worlds.union.observation_sizes)
-            self.agent = Agent(config.agent, self.worlds.union, rows, config.seed, optimizer_class=RegulatedAdam)
-            self.agent.knows_boundaries = config.boundaries == "given"
+            given = config.boundaries == "given"
+            self.agent = Agent(config.agent, self.worlds.union, rows, config.seed, RegulatedAdam, given)
             self.agent.allow_trials(self.worlds.try_out)
             method = make_method(config.method, config.method_options, self.agent, config.seed)
             self.method = with_less_told(config, method, self.agent, rows[1], self.worlds.try_out)

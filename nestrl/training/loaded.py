@@ -41,8 +41,8 @@ class LoadedAgent:
         rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)  # the real ones come with the weights
         learner = replace(self.config.agent, device="cpu")  # wherever it was trained, it acts on any machine
         with _random_state_kept():
-            self._agent = Agent(learner, self.union, rows, self.config.seed, optimizer_class=RegulatedAdam)
-        self._agent.knows_boundaries = self.config.boundaries == "given"
+            given = self.config.boundaries == "given"
+            self._agent = Agent(learner, self.union, rows, self.config.seed, RegulatedAdam, given)
         self._agent.allow_trials(self._try_out)
         method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
         self._method = with_less_told(self.config, method, self._agent, rows[1], self._try_out)
@@ -70,8 +70,7 @@ class LoadedAgent:
         if task not in self.task_names:
             raise UnknownName(f"the agent knows no task {task!r}.{nearest(task, self.task_names)}")
         index = self.task_names.index(task)
-        space = self.union.observation_spaces[index]
-        batch, single = _as_batch(space, obs)
+        batch, single = _as_batch(self.union.observation_spaces[index], obs)
         policy = self._method.policy_for(index)
         rows = self.union.observe(index, batch)
         if not np.isfinite(rows).all():

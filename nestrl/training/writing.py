@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nestrl.errors import BadConfig, NestrlError, RunExists
 
@@ -71,6 +71,16 @@ def one_clear_error(path: Path) -> Iterator[None]:
         ) from error
 
 
+def locked(file: IO[Any], path: Path) -> bool:
+    """Take the lock of an open file and return True, or False where another process has it. Raises NestrlError."""
+    with one_clear_error(path):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 class Log:
     """log.jsonl: one JSON object a line, only ever appended, and by one process at a time.
 
@@ -81,16 +91,9 @@ class Log:
         self.path = path
         with one_clear_error(path):
             self._file = open(path, "ab")  # noqa: SIM115  (closed by close)
-        try:
-            with one_clear_error(path):
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except NestrlError as error:
+        if not locked(self._file, path):
             self._file.close()
-            if isinstance(error.__cause__, BlockingIOError):
-                raise RunExists(
-                    f"{path.parent} is being written by another process; wait for it or stop it."
-                ) from error
-            raise
+            raise RunExists(f"{path.parent} is being written by another process; wait for it or stop it.")
 
     def write(self, event: str, **values: Any) -> None:
         """Append one line."""

@@ -52,7 +52,7 @@ def test_the_tasks_of_a_named_sequence(tmp_path: Path) -> None:
     assert mine.tasks == sequence("mixed-10").reordered(["reach", "maze"]).tasks
     assert mine.segments == (Segment("maze", 50), Segment("reach", 60))
     assert sequence(written(tmp_path, "tasks: mixed-10\nsteps: 50")).n_tasks == 10
-    with pytest.raises(UnknownName, match="'mixed-10' has no task 'meze'.*Did you mean 'maze'"):
+    with pytest.raises(BadConfig, match="'meze', which is not among the tasks.*Did you mean 'maze'"):
         sequence(written(tmp_path, known.replace("maze", "meze")))
     with pytest.raises(UnknownName, match="my.yaml, line 1: no sequence 'mixed-11'.*'mixed-10'"):
         sequence(written(tmp_path, known.replace("mixed-10", "mixed-11")))
