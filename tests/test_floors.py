@@ -18,7 +18,7 @@ LAZY = ("__init__.py", "cli.py")  # the only files with imports inside functions
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "decode": {"errors"},
-    "tasks": {"errors"},
+    "tasks": {"errors", "decode"},
     "agents": {"errors", "tasks"},
     "updates": {"errors", "agents", "tasks"},
     "nested": {"errors", "updates", "agents", "tasks"},
