@@ -57,7 +57,7 @@ class Agent:
         self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
         self._segment_start, self._segment_steps = 0, 1
         self._try_out: TryOut | None = None
-        self._knows_boundaries = knows_boundaries
+        self.knows_boundaries = knows_boundaries
         config.require_fit(sum(union.action_space.shape or ()))
         algorithm = algorithm_class(config.algorithm)
         n_heads = union.n_tasks if config.heads == "per_task" else 1
@@ -195,7 +195,7 @@ class Agent:
 
     def experience(self) -> Experience | None:
         """Return the last rollout; None if the algorithm learns off policy, or nobody knows what task it is of."""
-        if not self._knows_boundaries:
+        if not self.knows_boundaries:
             return None
         rollout = getattr(self.algorithm, "rollout_buffer", None)
         return None if rollout is None else experience_of(rollout)
@@ -233,6 +233,7 @@ class Agent:
         vec_env.believe(task_index)
         if algorithm._last_obs is not None:
             vec_env.labelled(algorithm._last_obs)
+        self._segment_steps = max(1, algorithm.num_timesteps - self._segment_start + self._charged)
         self._segment_start, self._charged = algorithm.num_timesteps, 0
         self._leave_the_past(first=False)
 

@@ -330,7 +330,7 @@ def _groups(trunk: nn.Module, head: nn.Module, log_std: list[Parameter]) -> Acto
 def copy_code(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
     """Give a task another one's code, in place; not its exploration noise, which has narrowed in learning that."""
     for name, values in target.items():
-        if name != EXPLORATION:
+        if not name.startswith(EXPLORATION):
             values.copy_(source[name])
 
 
@@ -374,3 +374,7 @@ class OwnPolicy(Policy):
     def parameters(self) -> list[Parameter]:
         """The actor's parameters, group by group as `actor_groups` gives them."""
         return [parameter for group in self.network.actor_groups().values() for parameter in group]
+
+    def copy_behaviour(self, source: int, target: int) -> None:
+        """Let it answer in task `target` as if that were task `source`, as the learner's method of that name does."""
+        self.network.copy_behaviour(source, target)

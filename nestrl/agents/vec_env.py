@@ -1,5 +1,6 @@
 """A vector environment of one task as stable-baselines3 wants it: no processes, no copies, no Python per simulation."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +54,9 @@ class TaskVecEnv(VecEnv):
         self._succeeded = np.zeros(n, bool)
         self.tally = Tally(n)
         self._recent = np.zeros((max(1, RECENT // n), n, *union.observation_space.shape), np.float32)
-        self._n_recent = 0  # rows of _recent written since the beginning; the ring starts over when it is full
+        self._n_recent = 0  # rows of _recent begun since the beginning; the ring starts over when it is full
+        self._stride = 1  # moments that share a row, of which the newest stays
+        self._n_steps = self._longest = 0  # moments so far, and steps of the longest episode
         self._start_seed = 0
 
     @property
@@ -96,7 +99,10 @@ class TaskVecEnv(VecEnv):
         return observations, self._scaling.scaled(rewards, dones), dones, infos
 
     def recent_observations(self) -> Observations:
-        """Return the last union observations (m, D + N) of training, m up to 8192, in no particular order."""
+        """Return late union observations (m, D + N) of training, m up to 8192, in no particular order.
+
+        They are the last ones; but where most episodes run in step, every k-th one, over a whole episode.
+        """
         return self._recent[: self._n_recent].reshape(-1, self._recent.shape[-1]).copy()
 
     def state_dict(self) -> dict[str, Any]:
@@ -121,7 +127,7 @@ class TaskVecEnv(VecEnv):
             self.environment.set_state(state["simulations"])
             self._reset_seeds()
         else:
-            self.seed(self._start_seed + self._n_recent * self.num_envs)
+            self.seed(self._start_seed + self._n_steps * self.num_envs)
 
     def close(self) -> None:
         """Free the simulations."""
@@ -146,9 +152,16 @@ class TaskVecEnv(VecEnv):
     def _remembered(self, observations: Observations, rewards: NDArray[Any]) -> Observations:
         """Return the observations of this moment, checked, after a copy of them has gone into the ring."""
         self._require_finite(observations, rewards, self._all_rows)
-        self._recent[self._n_recent % len(self._recent)] = observations
-        self._n_recent += 1
+        self._n_recent += self._n_steps % self._stride == 0
+        self._n_steps += 1
+        self._newest[:] = observations
         return observations
+
+    @property
+    def _newest(self) -> Observations:
+        """The row of the ring that holds the last observations (n, D + N)."""
+        newest: Observations = self._recent[(self._n_recent - 1) % len(self._recent)]
+        return newest
 
     def _report(
         self, infos: Infos, dones: NDArray[np.bool_], terminated: NDArray[np.bool_], step_infos: dict[str, Any]
@@ -158,12 +171,13 @@ class TaskVecEnv(VecEnv):
         endings = self.union.observe(self.task_index, ended_observations(self.environment, step_infos, rows))
         diverged = np.asarray(step_infos.get("diverged", np.zeros(self.num_envs, bool)))[rows]
         self.diverged_count += int(diverged.sum())
-        endings[diverged] = self._recent[(self._n_recent - 1) % len(self._recent), rows[diverged]]
+        endings[diverged] = self._newest[rows[diverged]]
         self._require_finite(endings, np.zeros(len(rows)), rows)
         success = self._succeeded if self.success_threshold is None else self._returns >= self.success_threshold
         returns = self._returns[rows]
         sums = float(returns.sum()), float((returns**2).sum()), int(success[rows].sum())
         self.tally = self.tally.plus(Tally(0, len(rows), *sums))
+        self._choose_stride()
         for row, ending in zip(rows.tolist(), endings, strict=True):
             infos[row] = {
                 "episode": {"r": float(self._returns[row]), "l": int(self._lengths[row]), "t": 0.0},
@@ -171,6 +185,15 @@ class TaskVecEnv(VecEnv):
                 "TimeLimit.truncated": not terminated[row],
                 "is_success": bool(success[row]),
             }
+
+    def _choose_stride(self) -> None:
+        """Let the ring span a whole episode where most episodes are equally old, else as few steps as it may.
+
+        In step they would all show the same phase of an episode, and what is learned from them no other.
+        """
+        self._longest = max(self._longest, int(self._lengths.max()))
+        in_step = 2 * np.bincount(self._lengths).max() > self.num_envs
+        self._stride = math.ceil(self._longest / len(self._recent)) if in_step else 1
 
     def _forget(self, ended: NDArray[np.bool_]) -> None:
         """Start counting anew for simulations (n,) whose episode has ended."""
@@ -197,5 +220,5 @@ class TaskVecEnv(VecEnv):
         return [False] * self.num_envs
 
 
-_NUMBERS = ("_n_recent", "_start_seed", "diverged_count")
+_NUMBERS = ("_n_recent", "_stride", "_n_steps", "_longest", "_start_seed", "diverged_count")
 _ARRAYS = ("_returns", "_lengths", "_succeeded")

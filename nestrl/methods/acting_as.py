@@ -1,4 +1,4 @@
-"""A policy told that every task is one and the same: how an earlier skill behaves in a task that is not its own."""
+"""How an earlier skill behaves in a task that is not its own: by the label it knows, or copied into the new task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +32,11 @@ class ActingAs:
 
 
 def try_skills(learner: Learner, known: Sequence[int], task_index: int, episodes: int) -> Trial:
-    """Return trials in a task, charged to its segment: of the network by itself, then of each known task's skill."""
-    policy = learner.policy
-    skills = [ActingAs(policy, task, learner.n_tasks) for task in known]
-    return learner.trial([policy, *skills], task_index, episodes)
+    """Return trials in a new task, charged to its segment: of the network as it is, then with each known skill.
+
+    A skill is tried as `copy_behaviour` would leave it, on observations normalised as those of the new task.
+    """
+    copies = [learner.policy_with() for _ in known]
+    for copy, task in zip(copies, known, strict=True):
+        copy.copy_behaviour(task, task_index)
+    return learner.trial([learner.policy, *copies], task_index, episodes)

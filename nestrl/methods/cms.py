@@ -42,7 +42,7 @@ class CMS:
     """
 
     card: ClassVar[Card] = Card(
-        part="retention",
+        part="plasticity",
         summary="lets deeper blocks change in every step and the others every few steps",
         paper="Behrouz et al., 2025",
         stores="1 number for each parameter of a slow block",

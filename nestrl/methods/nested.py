@@ -140,7 +140,8 @@ class Nested(Taught):
         self._consultation.start_segment(len(self._old_tasks))
         self._rounds.start_segment(self._learner.tally)
         kept = set(self._old_tasks) <= set(self._slow.drifts)  # what a race leaves aside must not be lost
-        doubted = self._has("rival") and new and bool(self._old_tasks) and kept
+        may_race = self._has("rival") and self._learner.knows_boundaries  # without, nobody would end a turn
+        doubted = may_race and new and bool(self._old_tasks) and kept
         self._rival.start_segment(doubted=doubted, trial=trial)
         self._peak.start_segment(self._learner.tally)
 

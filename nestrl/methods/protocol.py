@@ -72,6 +72,11 @@ class Learner(Protocol):
         ...
 
     @property
+    def knows_boundaries(self) -> bool:
+        """Whether it is told when a task begins; if not, nobody knows how long a segment will be, and nobody pauses."""
+        ...
+
+    @property
     def progress(self) -> float:
         """Share of the current segment's steps that are done, in 0..1."""
         ...
@@ -109,7 +114,10 @@ class Learner(Protocol):
         ...
 
     def copy_behaviour(self, source: int, target: int) -> None:
-        """Let the network answer in task `target` as it would if that were task `source`; other tasks do not change."""
+        """Let the network answer in task `target` as it would if that were task `source`; other tasks do not change.
+
+        Observations are still normalised as those of `target`, so that it is the same only where both share scales.
+        """
         ...
 
     def code_of(self, task_index: int) -> Mapping[str, Tensor]:

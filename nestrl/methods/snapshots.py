@@ -58,6 +58,12 @@ class Snapshots:
     )
 
     def __init__(self, options: SnapshotsOptions, learner: Learner, seed: int) -> None:
+        """Raises BadConfig for a bandit without given boundaries: trials would all be played in the present task."""
+        if options.selector == "bandit" and not learner.knows_boundaries:
+            raise BadConfig(
+                "snapshots' bandit needs given boundaries. Where they are detected leave its selector at oracle; "
+                "`identity=tried` tries the skills out."
+            )
         self._options, self._learner = options, learner
         self._parameters = flattened(learner.actor_groups())
         self._stored: dict[int, OwnPolicy] = {}

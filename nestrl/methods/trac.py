@@ -65,6 +65,7 @@ class TRAC:
         self._variances = np.zeros(len(options.discounts))
         self._sums = np.full(len(options.discounts), EPSILON)
         self._scale = 0.0
+        self._applied = [0.0] * len(self._parameters)  # the scale at each parameter's last move
 
     def begin(self, segment_index: int, task_index: int) -> None:
         """Do nothing: no task is known."""
@@ -72,7 +73,7 @@ class TRAC:
     def regulate(self, update: Update) -> None:
         """Apply, then scale the way from the first parameters."""
         moving = [index for index, parameter in enumerate(self._parameters) if parameter.grad is not None]
-        slope, before = self._slope(moving), self._scale
+        slope = self._slope(moving)
         update.keep(self._parameters[index] for index in moving)
         update.apply()
         self._scale = self._tuned(slope)
@@ -80,7 +81,8 @@ class TRAC:
             parameter, way = self._parameters[index], self._ways[index]
             step = update.displacement(parameter)
             self._ways[index] = way + step
-            parameter.data += self._scale * self._ways[index] - before * way - step
+            parameter.data += self._scale * self._ways[index] - self._applied[index] * way - step
+            self._applied[index] = self._scale
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Keep nothing."""
@@ -100,13 +102,14 @@ class TRAC:
             "variances": self._variances.tolist(),
             "sums": self._sums.tolist(),
             "scale": self._scale,
+            "applied": list(self._applied),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._ways = beside(state["ways"], self._parameters)
         self._variances, self._sums = np.array(state["variances"]), np.array(state["sums"])
-        self._scale = state["scale"]
+        self._scale, self._applied = state["scale"], list(state["applied"])
 
     def _slope(self, moving: list[int]) -> float:
         """Return how the loss changes with the scale: the inner product of the gradient and the ways."""

@@ -1,6 +1,6 @@
 """The adapter to stable-baselines3: what it reports when episodes end, what it refuses, and what it keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
@@ -20,13 +20,21 @@ ACTIONS = np.zeros((2, 1), np.float32)
 
 
 class Countdown(gymnasium.Env[dict[str, Any], np.ndarray]):
-    """Observes the step it is in; ends after 3 steps; reports success at the second one if told to."""
+    """Observes the step it is in; ends after 3 steps or `length`; reports success at the second one if told to."""
 
     observation_space = spaces.Dict({"step": spaces.Box(-1, 9, (1,)), "even": spaces.Discrete(2)})
     action_space = spaces.Box(-1, 1, (1,))
 
-    def __init__(self, reward: float = 1.0, succeed: bool = False, truncate: bool = False, fail: bool = False) -> None:
+    def __init__(
+        self,
+        reward: float = 1.0,
+        succeed: bool = False,
+        truncate: bool = False,
+        fail: bool = False,
+        length: int = 3,
+    ) -> None:
         self.reward, self.succeed, self.truncate, self.fail = reward, succeed, truncate, fail
+        self.length = length
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         super().reset(seed=seed)
@@ -37,7 +45,7 @@ class Countdown(gymnasium.Env[dict[str, Any], np.ndarray]):
         if self.fail:
             raise RuntimeError("the motor is on fire")
         self.steps += 1
-        ended = self.steps == 3
+        ended = self.steps == self.length
         info = {"success": float(self.succeed and self.steps == 2)}
         return self.observe(), self.reward, ended and not self.truncate, ended and self.truncate, info
 
@@ -151,6 +159,25 @@ def test_recent_observations_are_the_last_ones(monkeypatch: pytest.MonkeyPatch) 
     assert sorted(vec_env.recent_observations()[:, 2].tolist()) == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
     steps(vec_env, 50)
     assert vec_env.recent_observations().shape == (20, 4)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "seen"),
+    [((9, 9, 9), [2, 5, 6]), ((9, 9, 2), [2, 5, 6]), (range(9, 30), [4, 5, 6])],
+    ids=["in step", "most in step", "each by itself"],
+)
+def test_where_episodes_run_in_step_recent_observations_are_of_a_whole_one(
+    monkeypatch: pytest.MonkeyPatch, lengths: Sequence[int], seen: list[int]
+) -> None:
+    n, n_rows = len(lengths), 3
+    monkeypatch.setattr("nestrl.agents.vec_env.RECENT", n_rows * n)
+    makers = [lambda length=length: Countdown(length=length) for length in lengths]
+    vec_env = adapted(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))
+    vec_env.reset()
+    for _ in range(9 * 5 + 6):
+        observations, *_ = vec_env.step(np.zeros((n, 1), np.float32))
+    assert observations[0, 2] == 6
+    assert sorted(vec_env.recent_observations()[::n, 2]) == seen  # by the first simulation
 
 
 class Exploding(VectorEnv):

@@ -9,6 +9,7 @@ from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.trial import Trial
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig
+from nestrl.methods.acting_as import try_skills
 
 from .test_agent import DOCK, PER_TASK, PPO, REACH, SAC, STEPS, World
 
@@ -68,6 +69,26 @@ def test_copied_behaviour_answers_in_one_task_as_in_the_other_and_leaves_that_al
     agent.copy_behaviour(0, 1)
     np.testing.assert_array_equal(agent.policy.act(first), before)
     np.testing.assert_allclose(agent.policy.act(second), agent.policy.act(as_task(second, 0)), atol=1e-6)
+
+
+@CONFIGS
+def test_a_skill_is_tried_as_it_would_be_copied_whatever_the_scales(config):
+    world, _, second = learned(config)
+    agent = world.agent
+    tried = []
+
+    def try_out(policies, task, episodes, seed):
+        tried.extend(policy.act(second) for policy in policies)
+        return Trial(np.zeros((len(policies), episodes)), np.zeros((len(policies), episodes), bool), 1)
+
+    agent.allow_trials(try_out)
+    before = agent.policy.act(second)
+    try_skills(agent, [0], 1, 2)
+    np.testing.assert_array_equal(tried[0], before)
+    np.testing.assert_array_equal(agent.policy.act(second), before)
+    agent.copy_behaviour(0, 1)
+    np.testing.assert_array_equal(agent.policy.act(second), tried[1])
+    assert np.abs(tried[1] - before).max() > 1e-4
 
 
 def test_trials_are_charged_to_the_segment_and_give_all_policies_the_same_starts():

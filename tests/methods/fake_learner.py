@@ -22,6 +22,7 @@ class FakeLearner:
     """A learner whose "skill" at a task is to answer with that task's own linear map of the observation."""
 
     n_tasks = TASKS
+    knows_boundaries = True
 
     def __init__(self, discrete: bool = False, off_policy: bool = False) -> None:
         torch.manual_seed(0)

@@ -55,6 +55,11 @@ def test_starts_begin_before_retention_whatever_the_order_in_the_name():
     assert method._speaks == "cloning"
 
 
+def test_slow_blocks_wait_for_what_retains_too_whatever_the_order_in_the_name():
+    for name in ("cms+l2", "l2+cms"):
+        assert list(make_method(name, {}, FakeLearner(), 0)._parts) == ["l2", "cms"]
+
+
 def test_options_of_parts_are_nested():
     options = make_options("clonex", {"cloning": {"weight": 0.5}, "best_start": {"episodes": 3}})
     assert (options.cloning.weight, options.best_start.episodes) == (0.5, 3)

@@ -139,6 +139,16 @@ def test_where_what_is_known_learns_nothing_a_fresh_network_does_and_the_old_ski
         assert drift(policy) < 0.03
 
 
+def test_nobody_races_who_is_not_told_when_a_segment_ends():
+    learner = Standing()
+    learner.knows_boundaries = False
+    method = nested()(learner)
+    live(method, learner, [0], 300)
+    learner.stands = True
+    live(method, learner, [1], 300)
+    assert method.measurements()["races"] == 0
+
+
 def test_after_a_won_race_the_fast_policy_knows_the_old_skills_even_if_nothing_was_committed():
     method, learner, drift = after_a_race(discrete=False, drift_limit=1e-6)
     measured = method.measurements()

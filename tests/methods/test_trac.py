@@ -68,6 +68,21 @@ def test_the_scale_grows_on_a_long_way_and_the_minimum_is_reached():
     assert method.measurements()["scale"] > 0.01
 
 
+def test_what_moves_only_now_and_then_stands_where_the_scale_says():
+    often, seldom = Numbers([0.0]), nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
+    often.actor_groups = lambda: {"trunk_0": [seldom], "head": [often.values]}
+    optimizer = RegulatedSGD([seldom, often.values], lr=0.1)
+    method = TRAC(TRACOptions(discounts=(0.9,), start=0.01), often, seed=0)
+    optimizer.attach(method.regulate)
+    for step in range(1, 13):
+        often.values.grad = torch.ones(1, dtype=torch.float64)
+        seldom.grad = torch.ones(1, dtype=torch.float64) if step % 4 == 0 else None
+        optimizer.step()
+    scale = method.measurements()["scale"]
+    assert scale > 0
+    assert seldom.item() == pytest.approx(1.0 - scale * 0.3, rel=1e-9)  # three steps of .1
+
+
 def test_it_is_the_librarys_step():
     library = pytest.importorskip("pytorch_optimizer")
     ours, theirs = FakeLearner(), FakeLearner()

@@ -13,6 +13,7 @@ import torch
 from test_resume import StopAt, assert_same_end
 from tiny_worlds import PointVectorEnv, _no_single, tiny_config
 
+from nestrl.agents.agent import Agent
 from nestrl.agents.tally import Tally
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
 from nestrl.errors import BadConfig
@@ -26,6 +27,7 @@ from nestrl.training.result import Run
 from nestrl.training.trainer import run
 from nestrl.training.unlabelled import common_rows
 from nestrl.training.worlds import Worlds
+from nestrl.updates.regulated import RegulatedAdam
 
 
 class MovedVectorEnv(PointVectorEnv):
@@ -184,6 +186,26 @@ def test_rover_boundaries_are_noticed_without_false_alarm(tmp_path: Path) -> Non
     delays = [steps // 2048 - 12 * (place + 1) for place, (steps, _) in enumerate(found)]
     assert [slot for _, slot in found] == [1, 0]
     assert all(3 <= delay <= 5 for delay in delays), delays
+
+
+def test_a_bandit_over_snapshots_needs_the_tasks_themselves(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"given boundaries.*identity=tried"):
+        run(unlabelled(method="snapshots", method_options={"selector": "bandit"}), tmp_path / "run")
+
+
+def test_a_believed_segment_is_expected_to_be_as_long_as_the_last() -> None:
+    worlds, config = Worlds(COMES_BACK, 1), unlabelled().agent
+    environment = UnlabelledVecEnv(worlds.training(0, config.n_envs), slot=0, tally=Tally(config.n_envs))
+    rows = np.zeros((3, 2), np.float32), np.ones((3, 2), np.float32)
+    agent = Agent(config, worlds.union, rows, 0, RegulatedAdam, knows_boundaries=False)
+    agent.start_task(0, environment, first=True, steps=1024)
+    agent.learn(128)
+    assert agent.progress == 128 / 1024
+    agent.turn_to(1)
+    assert agent.progress == 0.0
+    agent.learn(64)
+    assert agent.progress == 64 / 128
+    worlds.close()
 
 
 def test_agem_cannot_know_which_task_its_last_rollout_is_of(tmp_path: Path) -> None:
