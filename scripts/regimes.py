@@ -39,7 +39,7 @@ def rows() -> Iterator[list[str]]:
     """Yield a row for each study, kind of head and rival with which the nested agent has pairs of finished runs."""
     for name, what in STUDIES.items():
         folder = ROOT / "results" / name
-        if folder.is_dir():
+        if (folder / "finished.jsonl").is_file():  # some run has ended
             for comparison in comparisons(open_study(folder)):
                 for rival in RIVALS:
                     yield from row(what + HEADS.get(comparison.regime, ""), rival, comparison)

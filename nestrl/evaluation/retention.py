@@ -224,8 +224,7 @@ def learning_progress(curves: SuccessCurves) -> float:
     It grows with what a task starts from and with the speed of learning, and needs no reference curves.
     """
     _require_complete(curves)
-    areas = [_mean_height(curves.steps, curves.success[:, task], a, b) for task, a, b in curves.segments]
-    return float(np.mean(areas))
+    return float(np.mean([_own_height(curves, *segment) for segment in curves.segments]))
 
 
 def steps_to_all(curves: SuccessCurves, target: float = TARGET_SUCCESS) -> int | None:
@@ -294,10 +293,11 @@ def _transfer(curves: SuccessCurves, segment: int, references: ReferenceCurves) 
             f"the reference curve of {curves.task_names[task]!r} covers steps {steps[0]:.0f} to {steps[-1]:.0f}, "
             f"but its segment needs 0 to {end - start}; make references with the same steps."
         )
-    scratch = _mean_height(steps, success, 0, end - start)
+    places = _places(curves, start, end)  # both are measured there, so that a curve like the reference has transfer 0
+    scratch = _mean_height(np.interp(places - start, steps, success), places)
     if scratch >= 1:
         return None
-    return (_mean_height(curves.steps, curves.success[:, task], start, end) - scratch) / (1 - scratch)
+    return (_own_height(curves, task, start, end) - scratch) / (1 - scratch)
 
 
 def long_enough(references: ReferenceCurves, curves: SuccessCurves) -> ReferenceCurves:
@@ -315,12 +315,21 @@ def _covers(steps: ArrayLike, length: int) -> bool:
     return bool(steps[0] <= 0 and steps[-1] * (1 + OVERTIME) >= length)
 
 
-def _mean_height(steps: ArrayLike, success: ArrayLike, start: int, end: int) -> float:
-    """Return the area under a curve between two steps by the trapezoid rule, divided by their distance."""
-    steps, success = np.asarray(steps, float), np.asarray(success, float)
-    inside = (steps > start) & (steps < end)
-    places = np.concatenate([[start], steps[inside], [end]])
-    return float(np.trapezoid(np.interp(places, steps, success), places) / (end - start))
+def _places(curves: SuccessCurves, start: int, end: int) -> Floats:
+    """Return both ends of a segment and the steps of the evaluations between them."""
+    steps = np.asarray(curves.steps, float)
+    return np.concatenate([[start], steps[(steps > start) & (steps < end)], [end]])
+
+
+def _own_height(curves: SuccessCurves, task: int, start: int, end: int) -> float:
+    """Return the mean success on a task between two steps (AUC_i)."""
+    places = _places(curves, start, end)
+    return _mean_height(np.interp(places, curves.steps, curves.success[:, task]), places)
+
+
+def _mean_height(success: Floats, places: Floats) -> float:
+    """Return the area under a curve through these points by the trapezoid rule, divided by its length."""
+    return float(np.trapezoid(success, places) / (places[-1] - places[0]))
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:

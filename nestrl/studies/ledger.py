@@ -70,6 +70,8 @@ class Record:
     """That of steps_to_all."""
     agent: Mapping[str, Any] | None = None
     """Settings of the learner that are not the defaults; None in older records."""
+    digest: str = ""
+    """Of all that it was configured with; empty in older records."""
 
     @property
     def finished(self) -> bool:

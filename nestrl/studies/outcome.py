@@ -1,8 +1,12 @@
 """What came of one run of a study, read from its folder."""
 
+import hashlib
+import json
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -10,6 +14,7 @@ import safetensors
 from nestrl.errors import BadConfig
 from nestrl.studies.ledger import FAILED, FINISHED, Record
 from nestrl.studies.plan import Cell
+from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import RunFolder
 
 NOT_LEARNED = "normalizer."  # what the policy's file holds beside its parameters
@@ -48,7 +53,13 @@ def finished_record(cell: Cell, folder: Path) -> Record:
         segment_rule=config.segment_rule,
         target_success=config.target_success,
         agent=config.agent.chosen,
+        digest=digest_of(config),
     )
+
+
+def digest_of(config: RunConfig) -> str:
+    """Return a short text that differs for every other configuration; settings with their default do not matter."""
+    return hashlib.sha256(json.dumps(_chosen(config), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def failed_record(cell: Cell, error: str) -> Record:
@@ -84,6 +95,20 @@ def _memory_bytes(folder: Path) -> int:
     """Return what the method said that it stores at the last line of training, before its end; 0 if it never says."""
     lines = RunFolder(folder).log_lines("training")
     return int(lines[-1]["method"].get("memory_bytes") or 0) if lines else 0
+
+
+def _chosen(value: Any) -> Any:
+    """Return as JSON values what is not as by default, so that a setting that comes later does not matter."""
+    if is_dataclass(value):
+        here = {each.name: (getattr(value, each.name), _default(each)) for each in fields(value)}
+        return {name: _chosen(one) for name, (one, default) in here.items() if one != default}
+    if isinstance(value, Mapping):
+        return {str(key): _chosen(item) for key, item in value.items()}
+    return [_chosen(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _default(each: Field[Any]) -> Any:
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 def _n_parameters(folder: Path) -> int:

@@ -81,12 +81,14 @@ class StudyPlan:
     workers: int = 0
     references: int = 0
     tuned: str = ""
+    untuned: tuple[str, ...] = ()
+    """Methods without options of their own, of which the file named in `tuned` has none: they keep their defaults."""
     cells: tuple[Cell, ...] = ()
     """All runs, in rounds: every method with the first seed, then with the second, and so on, so that a study that is
     stopped early is balanced."""
 
 
-KEYS = {name: kind for name, kind in get_type_hints(StudyPlan).items() if name != "cells"}
+KEYS = {name: kind for name, kind in get_type_hints(StudyPlan).items() if name not in ("untuned", "cells")}
 KEYS["seeds"] = int | tuple[int, ...]
 
 
@@ -104,7 +106,7 @@ def plan_of(document: Document) -> StudyPlan:
     """Return the plan that a document holds, as `read_plan` does."""
     plan = _decoded(document)
     if plan.tuned:
-        plan = replace(plan, methods=_with_tuned(document, plan.methods, plan.tuned))
+        plan = _with_tuned(document, plan)
     with document.at("imports"):
         import_modules(plan.imports)
     _check_values(document, plan)
@@ -131,16 +133,18 @@ def _decoded(document: Document) -> StudyPlan:
     return StudyPlan(**values)
 
 
-def _with_tuned(document: Document, methods: Mapping[str, Options], file: str) -> dict[str, Options]:
-    """Return the methods; those that give no options but their name have those in a file that `nestrl tune` wrote."""
+def _with_tuned(document: Document, plan: StudyPlan) -> StudyPlan:
+    """Return the plan; methods that give no options but their name have those in a file that `nestrl tune` wrote."""
     with document.at("tuned"):
-        found = Document(Path(file)).values
-    return {
-        label: {**_options(document, found.get(label), "methods", label), **options}
-        if set(options) <= {"method"}
-        else options
-        for label, options in methods.items()
+        found = Document(Path(plan.tuned)).values
+    plain = [label for label, options in plan.methods.items() if set(options) <= {"method"}]
+    tuned = {
+        label: {**_options(document, found[label], "methods", label), **plan.methods[label]}
+        for label in plain
+        if label in found
     }
+    untuned = tuple(label for label in plain if label not in found)
+    return replace(plan, methods={**plan.methods, **tuned}, untuned=untuned)
 
 
 def _options(document: Document, options: Any, *place: str) -> Options:

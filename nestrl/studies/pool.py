@@ -83,6 +83,7 @@ class Pool:
                         self._start(waiting.popleft())
                     yield from self._ended()
                     time.sleep(LOOK_EVERY)
+                self.stopped |= stop.made  # also while the last one ended
             finally:
                 self._close()
 

@@ -16,12 +16,13 @@ References = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
 """By regime, sequence and task: steps, success (in 0..1) and the number of seeds that it is the mean of."""
 
 
-def found_references(plan: StudyPlan) -> References:
-    """Return all curves that fit the study's runs."""
+def found_references(plan: StudyPlan, before: References) -> References:
+    """Return all curves that fit the study's runs; for tasks without, those of `before`, as of another version."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for cell, config in _plain_configs(plan):
         curves = find_references(config)
-        found.setdefault(cell.regime, {})[cell.sequence] = {
+        older = before.get(cell.regime, {}).get(cell.sequence, {})
+        found.setdefault(cell.regime, {})[cell.sequence] = dict(older) | {
             task: {
                 "steps": [float(place) for place in places],
                 "success": success.tolist(),
@@ -35,9 +36,9 @@ def found_references(plan: StudyPlan) -> References:
 def what_is_missing(plan: StudyPlan) -> list[str]:
     """Return one sentence for each sequence and set of tasks without curves: which, where, and how they are made."""
     regimes: dict[tuple[str, str], list[str]] = {}
-    found = found_references(plan)
+    found = found_references(plan, {})
     for cell, config in _plain_configs(plan):
-        missing = [task for task in config.sequence.task_names if task not in found[cell.regime][cell.sequence]]
+        missing = [task for task in config.sequence.trained_tasks if task not in found[cell.regime][cell.sequence]]
         if missing:
             regimes.setdefault((cell.sequence, ", ".join(missing)), []).append(cell.regime)
     return [
@@ -52,7 +53,7 @@ def reference_jobs(plan: StudyPlan, folder: Path) -> dict[Path, tuple[Job, str]]
     jobs: dict[Path, tuple[Job, str]] = {}
     for seed in range(plan.references):
         for cell, config in _plain_configs(plan):
-            for task in config.sequence.task_names:
+            for task in config.sequence.trained_tasks:
                 stored = reference_path(config, task)
                 place = folder / f"{stored.stem}-s{seed}"
                 if seed not in stored_curves(stored):

@@ -7,15 +7,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from nestrl.errors import BadConfig, RunExists
 from nestrl.evaluation.retention import average_performance
 from nestrl.studies.ledger import Record, append, read_ledger
-from nestrl.studies.outcome import drop_older_checkpoints, failed_record, finished_record, is_finished
+from nestrl.studies.outcome import digest_of, drop_older_checkpoints, failed_record, finished_record, is_finished
 from nestrl.studies.plan import Cell, StudyPlan, read_plan
 from nestrl.studies.pool import Ended, Job, Pool
 from nestrl.studies.references import found_references, reference_jobs, store_reference, what_is_missing
-from nestrl.studies.study import Places, Study, open_study, places, readable_time, write_what_is_run
+from nestrl.studies.study import (
+    Places,
+    Study,
+    open_study,
+    places,
+    read_references,
+    readable_time,
+    write_what_is_run,
+)
+from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.writing import locked, one_clear_error, write_json
 
@@ -42,7 +52,7 @@ def run_study(path: Path, *, retry_failed: bool = False, below: Path = Path(), s
     with alone(found.lock):
         _refuse_changes(plan, found)
         write_what_is_run(path, found.results, "study.yaml")
-        write_json(found.references, found_references(plan))
+        write_references(plan, found)
         running = Running(plan, found, say, retry_failed)
         running.run()
         if running.pool.stopped:
@@ -68,6 +78,8 @@ class Running:
         if not self.plan.references:
             for sentence in what_is_missing(self.plan):
                 self.say(sentence)
+        if self.plan.untuned:
+            self.say(f"{self.plan.tuned} has nothing of {', '.join(self.plan.untuned)}: with their defaults")
         self._record_what_has_ended()
         self.say(f"{len(self._cells)} of {len(self.plan.cells)} runs to do, {self.pool.workers} side by side")
         try:
@@ -77,7 +89,7 @@ class Running:
                 else:
                     self._end(ended.job.folder, ended.error)
         finally:
-            write_json(self.places.references, found_references(self.plan))
+            write_references(self.plan, self.places)
             self._write_time(time.monotonic() - began)
 
     def _is_left(self, cell: Cell, retry_failed: bool) -> bool:
@@ -139,10 +151,18 @@ class Running:
         write_json(self.places.time, content)
 
 
+def write_references(plan: StudyPlan, found: Places) -> None:
+    """Write down the curves that fit a study's runs; those that are there already and that nothing replaces stay."""
+    write_json(found.references, found_references(plan, read_references(found.references)))
+
+
 def process_of(lock: Path) -> int | None:
     """Return the number of the process that runs the study now, or None."""
-    text = lock.read_text() if lock.is_file() else ""
-    return int(text) if text.isdigit() and Path(f"/proc/{text}").is_dir() else None
+    if not lock.is_file():
+        return None
+    with open(lock) as file:
+        text = file.read()
+        return int(text) if text.isdigit() and not locked(file, lock) else None
 
 
 @contextmanager
@@ -161,8 +181,10 @@ def alone(lock: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def _refuse_changes(plan: StudyPlan, found: Places) -> None:
@@ -170,15 +192,10 @@ def _refuse_changes(plan: StudyPlan, found: Places) -> None:
     records = {record.cell: record for record in read_ledger(found.ledger)}
     for cell in plan.cells:
         folder = RunFolder(found.runs / cell.name)
-        now = asdict(cell.config.as_written)
         if folder.begun:
-            before = asdict(folder.config_as_written())
+            before, now = asdict(folder.config_as_written()), asdict(cell.config.as_written)
         elif cell.name in records and records[cell.name].finished:
-            record = records[cell.name]
-            before = {"method": record.method_name, "method_options": record.options}
-            if record.agent is not None:
-                before |= {"agent": record.agent}
-                now |= {"agent": cell.config.agent.chosen}
+            before, now = _recorded(records[cell.name]), _to_be_recorded(cell.config, records[cell.name])
         else:
             continue
         for key, value in before.items():
@@ -187,3 +204,29 @@ def _refuse_changes(plan: StudyPlan, found: Places) -> None:
                     f"{cell.name} was run with {key} {value!r}, but the study now has {now[key]!r}; give the study "
                     f"another name, or move {found.runs} and {found.results} away."
                 )
+
+
+def _recorded(record: Record) -> dict[str, Any]:
+    """Return what a record says of the configuration; the last stands for all that no other key shows."""
+    return {
+        "method": record.method_name,
+        "method_options": record.options,
+        "tasks": [record.tasks[task] for task, *_ in record.segments] if record.segment_rule == "fixed" else None,
+        "agent": record.agent,
+        "evaluation_episodes": record.episodes,
+        "segments": record.segment_rule,
+        "other settings, whose digest is": record.digest,
+    }
+
+
+def _to_be_recorded(config: RunConfig, record: Record) -> dict[str, Any]:
+    """Return the same of a configuration, as far as the record, which may be an older one, has it."""
+    return {
+        "method": config.method,
+        "method_options": config.as_written.method_options,
+        "tasks": [segment.task for segment in config.sequence.segments] if config.segments == "fixed" else None,
+        "agent": None if record.agent is None else config.agent.chosen,
+        "evaluation_episodes": config.evaluation_episodes,
+        "segments": config.segment_rule,
+        "other settings, whose digest is": record.digest and digest_of(config),
+    }

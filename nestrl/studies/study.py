@@ -63,6 +63,8 @@ class Study:
     plan: StudyPlan
     records: tuple[Record, ...]
     references: References
+    unreadable: str = ""
+    """Why the plan's file could not be read, so that nobody knows what is left to run; empty where it could."""
 
     @property
     def left(self) -> tuple[Cell, ...]:
@@ -90,15 +92,20 @@ def open_study(folder: str | Path) -> Study:
     path, references = folder / "study.yaml", folder / "references.json"
     if not path.is_file():
         raise BadConfig(f"{folder} holds no study (no study.yaml); give a folder that `nestrl study` made.")
+    found = read_references(references)
+    records = tuple(read_ledger(folder / "finished.jsonl"))
     try:
-        found = json.loads(references.read_text()) if references.is_file() else {}
+        return Study(folder, read_plan(path), records, found)
+    except NestrlError as error:  # of another version, or with modules that are not here: there is much to report
+        return Study(folder, read_outline(path), records, found, unreadable=str(error))
+
+
+def read_references(path: Path) -> References:
+    """Return the reference curves of a study; none where there is no file. Raises BadConfig for a damaged one."""
+    try:
+        return json.loads(path.read_text()) if path.is_file() else {}
     except ValueError as error:
-        raise BadConfig(f"{references} is damaged ({error}); `nestrl study {path}` writes it anew.") from error
-    try:
-        plan = read_plan(path)
-    except NestrlError:  # of another version, or with modules that are not here: nothing to run, but much to report
-        plan = read_outline(path)
-    return Study(folder, plan, tuple(read_ledger(folder / "finished.jsonl")), found)
+        raise BadConfig(f"{path} is damaged ({error}); delete it, and `nestrl study` writes it anew.") from error
 
 
 def mean_seconds(records: Sequence[Record]) -> float | None:

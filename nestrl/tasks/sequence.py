@@ -90,6 +90,12 @@ class TaskSequence:
                 raise BadConfig(f"{where} lasts {segment.steps!r} steps; it must be a whole number above 0.")
 
     @property
+    def trained_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that some segment trains, in the order of `tasks`; others are only evaluated."""
+        trained = {segment.task for segment in self.segments}
+        return tuple(name for name in self.task_names if name in trained)
+
+    @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks; their position is the task's index everywhere."""
         return tuple(task.name for task in self.tasks)

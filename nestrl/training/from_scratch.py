@@ -20,7 +20,7 @@ def make_references(
     `folder` holds the runs; one that was stopped goes on. Each run has the learner and steps of `config`.
     """
     files = []
-    for name in config.sequence.task_names:
+    for name in config.sequence.trained_tasks:
         path = reference_path(config, name)
         for seed in seeds:
             if seed not in stored_curves(path):

@@ -25,7 +25,7 @@ from nestrl.evaluation.retention import SuccessCurves
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import versions
-from nestrl.training.writing import make_folder, write_json
+from nestrl.training.writing import make_folder, only_one_writes, write_json
 
 Curve = tuple[NDArray[np.floating | np.integer], NDArray[np.float64]]
 """Steps (n,) and success (n,) in 0..1."""
@@ -44,24 +44,22 @@ def references_folder() -> Path:
 def find_references(config: RunConfig) -> dict[str, Curve]:
     """Return by task name the mean curve over all seeds stored; tasks without any are missing.
 
-    The curves are read at the places where the run itself evaluates, so that both areas are measured alike. A run that
-    trains on all tasks at once has none to be compared with.
+    A run that trains on all tasks at once has none to be compared with.
     """
     found: dict[str, Curve] = {}
     if config.trains_jointly:
         return found
-    for name in config.sequence.task_names:
+    for name in config.sequence.trained_tasks:
         curves = stored_curves(reference_path(config, name))
         if curves:
-            last = max(steps[-1] for steps, _ in curves.values())  # whole rollouts: a little more than planned
-            places = np.linspace(0, last, config.evaluations_per_segment + 1)
+            places = max((steps for steps, _ in curves.values()), key=lambda steps: int(steps[-1]))
             found[name] = (places, np.mean([np.interp(places, *curve) for curve in curves.values()], axis=0))
     return found
 
 
 def missing_references(config: RunConfig, found: Mapping[str, Curve]) -> list[str]:
     """Return the names of tasks whose reference curve the run would need, and that are not among those found."""
-    return [] if config.trains_jointly else [name for name in config.sequence.task_names if name not in found]
+    return [] if config.trains_jointly else [name for name in config.sequence.trained_tasks if name not in found]
 
 
 def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
@@ -109,16 +107,17 @@ def stored_curves(path: Path) -> dict[int, Curve]:
 def store_curve(config: RunConfig, task_name: str, curves: SuccessCurves) -> Path:
     """Add the curve of one run from scratch, under its seed, to the task's file; return the file."""
     path = reference_path(config, task_name)
-    all_curves = stored_curves(path) | {config.seed: (curves.steps, curves.success[:, 0])}
-    content = {
-        "key": reference_key(config, task_name),
-        "curves": {
-            str(seed): {"steps": steps.tolist(), "success": success.tolist()}
-            for seed, (steps, success) in sorted(all_curves.items())
-        },
-    }
     make_folder(path.parent)
-    write_json(path, content)
+    with only_one_writes(path):
+        all_curves = stored_curves(path) | {config.seed: (curves.steps, curves.success[:, 0])}
+        content = {
+            "key": reference_key(config, task_name),
+            "curves": {
+                str(seed): {"steps": steps.tolist(), "success": success.tolist()}
+                for seed, (steps, success) in sorted(all_curves.items())
+            },
+        }
+        write_json(path, content)
     return path
 
 

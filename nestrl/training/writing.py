@@ -81,6 +81,18 @@ def locked(file: IO[Any], path: Path) -> bool:
     return True
 
 
+@contextmanager
+def only_one_writes(path: Path) -> Iterator[None]:
+    """Wait until no other process reads a file in a folder in order to write it anew, and keep others waiting."""
+    with one_clear_error(path):
+        folder = os.open(path.parent, os.O_RDONLY)  # whose lock leaves no file behind
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 class Log:
     """log.jsonl: one JSON object a line, only ever appended, and by one process at a time.
 

@@ -115,6 +115,17 @@ def test_without_a_reference_there_is_no_overall_transfer(life):
     assert metrics(life).forward_transfer_later is None
 
 
+@pytest.mark.parametrize("length", [30, 100, 140])
+def test_whoever_learns_like_the_reference_has_no_transfer_however_long_the_segment(length):
+    def learned(steps):
+        return 1 - np.exp(-np.asarray(steps, float) / 20)
+
+    fine = np.linspace(0, 100, 201)
+    steps = np.linspace(0, length, 6)
+    alike = SuccessCurves(np.interp(steps, fine, learned(fine))[:, None], steps, ("push",), ((0, 0, length),))
+    assert forward_transfer(alike, {"push": (fine, learned(fine))}) == pytest.approx(0, abs=1e-9)
+
+
 def test_transfer_over_a_perfect_reference_does_not_exist(life):
     assert forward_transfer_by_skill(life, {"push": ([0, 100], [1.0, 1.0])})[0] is None
 

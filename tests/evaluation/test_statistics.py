@@ -12,6 +12,7 @@ from nestrl.evaluation.statistics import (
     interquartile_mean,
     paired_difference,
     probability_of_improvement,
+    score_interval,
     stratified_interval,
     stretch,
     wilson_interval,
@@ -167,8 +168,25 @@ def test_probability_of_improvement_is_mann_whitney_and_both_directions_sum_to_o
 def test_only_runs_of_the_same_stratum_are_compared():
     first, second, strata = [1, 11], [2, 12, 12], (["easy", "hard"], ["easy", "hard", "hard"])
     interval = probability_of_improvement([1, 11], second, np.random.default_rng(0), strata=strata)
-    assert (interval.estimate, interval.low, interval.high) == pytest.approx((1, 1, 1))
+    assert (interval.estimate, interval.high) == pytest.approx((1, 1))
     assert probability_of_improvement(first, second, np.random.default_rng(0)).estimate == pytest.approx(5 / 6)
+
+
+def test_where_all_runs_of_a_side_are_ahead_the_interval_still_has_a_width():
+    ahead = probability_of_improvement([1, 2], [3, 4], np.random.default_rng(0))
+    behind = probability_of_improvement([3, 4], [1, 2], np.random.default_rng(0))
+    assert (ahead.estimate, ahead.high) == (1, 1) and 0.3 < ahead.low < 0.5
+    assert (behind.estimate, behind.low) == (0, 0) and behind.high == pytest.approx(1 - ahead.low)
+
+
+@given(st.floats(0, 1), st.integers(2, 20), st.integers(2, 20))
+def test_the_score_interval_ends_where_the_score_is_the_critical_one(p, n, m):
+    interval = score_interval(p, n, m)
+    assert 0 <= interval.low <= p <= interval.high <= 1 and interval.low < interval.high
+    for end in (interval.low, interval.high):
+        factor = 1 + ((n + m) / 2 - 1) * ((1 - end) / (2 - end) + end / (1 + end))
+        if 1e-6 < end < 1 - 1e-6:
+            assert (end - p) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) * factor / (n * m), rel=1e-3, abs=1e-9)
 
 
 def test_strata_that_do_not_fit_are_refused():

@@ -94,6 +94,14 @@ def test_stopped_pool_asks_its_workers_to_save_and_starts_no_more(worker: Path, 
     assert [path.name for path in (tmp_path / "runs").glob("*.saved")] == ["0.saved"]
 
 
+def test_a_signal_while_the_last_run_is_dealt_with_counts(worker: Path, tmp_path: Path) -> None:
+    write(worker)
+    pool = Pool(workers=1)
+    for _ in pool.run(jobs(tmp_path, 1)):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert pool.stopped
+
+
 def test_children_that_lose_their_nursery_are_gone_and_told_as_killed(worker: Path, tmp_path: Path) -> None:
     write(worker, "case $2 in", "*/0) echo $$ > $2.pid; kill -KILL $PPID; sleep 3;;", "esac")
     ended = {each.job.name: each.error or "" for each in Pool(workers=1).run(jobs(tmp_path, 2))}

@@ -1,5 +1,6 @@
 """Which curves from scratch a study lacks, and the runs that make them."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from nestrl.evaluation.retention import SuccessCurves
 from nestrl.studies.plan import read_plan
 from nestrl.studies.references import found_references, reference_jobs, what_is_missing
 from nestrl.training.from_scratch import alone_from_scratch
-from nestrl.training.references import store_curve
+from nestrl.training.references import store_curve, stored_curves
+from nestrl.training.writing import only_one_writes
 
 REGIMES = "shared: {}\n  apart: {agent.heads: per_task}"
 
@@ -17,7 +19,7 @@ REGIMES = "shared: {}\n  apart: {agent.heads: per_task}"
 def test_missing_curves_are_named_and_made_once_a_task_seed_and_regime(study_file: Path, tmp_path: Path) -> None:
     study_file.write_text(study_file.read_text().replace("shared: {}", REGIMES) + "references: 2\n")
     plan = read_plan(study_file)
-    assert found_references(plan) == {"shared": {"tiny-2": {}}, "apart": {"tiny-2": {}}}
+    assert found_references(plan, {}) == {"shared": {"tiny-2": {}}, "apart": {"tiny-2": {}}}
     (missing,) = what_is_missing(plan)
     assert missing.startswith("tiny-2 (shared, apart): no reference curves of calm, windy")
     assert "references: 3" in missing
@@ -38,12 +40,36 @@ def test_stored_curves_are_found_and_not_made_again(study_file: Path, tmp_path: 
     curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
     store_curve(alone, "calm", curves)
 
-    found = found_references(plan)["shared"]["tiny-2"]
+    found = found_references(plan, {})["shared"]["tiny-2"]
     assert set(found) == {"calm"}
     assert found["calm"]["seeds"] == 1
-    np.testing.assert_allclose(found["calm"]["steps"], [0, 200, 400, 600])
-    np.testing.assert_allclose(found["calm"]["success"], [0, 0.5 / 3, 1 / 3, 0.5])
+    assert (found["calm"]["steps"], found["calm"]["success"]) == ([0, 600], [0.0, 0.5])
     (missing,) = what_is_missing(plan)
     assert "windy" in missing and "calm" not in missing
     made = sorted((task, job.config.seed) for job, task in reference_jobs(plan, tmp_path / "runs").values())
     assert made == [("calm", 0), ("windy", 0), ("windy", 1)]
+
+
+def test_a_task_that_no_segment_trains_needs_no_curve(study_file: Path, tmp_path: Path) -> None:
+    plan = read_plan(study_file)
+    cell = plan.cells[0]
+    sequence = replace(cell.config.sequence, segments=cell.config.sequence.segments[:1])
+    plan = replace(plan, references=1, cells=(replace(cell, config=replace(cell.config, sequence=sequence)),))
+    assert [task for _, task in reference_jobs(plan, tmp_path).values()] == ["calm"]
+    assert "windy" not in what_is_missing(plan)[0]
+
+
+def test_two_processes_that_store_at_once_lose_no_curve(study_file: Path) -> None:
+    config = read_plan(study_file).cells[0].config
+    alone = [replace(alone_from_scratch(config, "calm"), seed=seed) for seed in (0, 1)]
+    curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
+    path = store_curve(alone[0], "calm", curves)
+    before = path.read_text()
+    other = threading.Thread(target=store_curve, args=(alone[1], "calm", curves))
+    with only_one_writes(path):
+        other.start()
+        other.join(0.3)
+        assert other.is_alive()
+        assert path.read_text() == before
+    other.join()
+    assert set(stored_curves(path)) == {0, 1}

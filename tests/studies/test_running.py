@@ -21,7 +21,7 @@ from nestrl.errors import BadConfig, RunExists
 from nestrl.studies.ledger import append, read_ledger
 from nestrl.studies.outcome import failed_record
 from nestrl.studies.plan import read_plan
-from nestrl.studies.running import alone, run_study
+from nestrl.studies.running import alone, process_of, run_study
 from nestrl.studies.status import status
 from nestrl.studies.study import open_study, places
 
@@ -113,6 +113,13 @@ def test_changed_study_is_refused(whole: Path, tmp_path: Path) -> None:
     for below in (whole, tmp_path):
         with pytest.raises(BadConfig, match=r"was run with agent .*another name"):
             run_study(other, below=below, say=lambda _: None)
+    for now, key in (
+        (("[windy, calm]", "[calm, windy]"), "tasks"),
+        (("run:", "run:\n  boundaries: detected\n  identity: tried"), "other settings"),
+    ):
+        other.write_text((whole / "study.yaml").read_text().replace(*now))
+        with pytest.raises(BadConfig, match=f"was run with {key}"):
+            run_study(other, below=tmp_path, say=lambda _: None)
     run_study(whole / "study.yaml", below=tmp_path, say=lambda _: None)
     assert results(tmp_path) == results(whole)
 
@@ -165,6 +172,26 @@ def test_failed_run_is_reported_and_stops_nobody(study_file: Path, tmp_path: Pat
     lines.clear()
     run_study(study_file, below=tmp_path, say=lines.append)
     assert "0 of 2 runs to do" in "".join(lines)  # a failed run is tried again only when asked for
+
+
+@pytest.mark.learning
+def test_reference_curves_of_another_version_stay(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "results", tmp_path / "results")
+    references = tmp_path / "results" / "tiny" / "references.json"
+    curve = {"steps": [0, 600], "success": [0.0, 0.5], "seeds": 3}
+    references.write_text(json.dumps({"shared": {"tiny-2": {"calm": curve}}}))
+    run_study(whole / "study.yaml", below=tmp_path, say=lambda _: None)
+    assert json.loads(references.read_text()) == {"shared": {"tiny-2": {"calm": curve}}}
+
+
+def test_only_a_process_that_lives_and_is_at_it_runs_the_study(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with pytest.raises(KeyError), alone(lock):  # noqa: PT012  (two steps, and only the second raises)
+        assert process_of(lock) == os.getpid()
+        raise KeyError
+    assert lock.read_text() == "" and process_of(lock) is None
+    lock.write_text(str(os.getppid()))  # as kill -9 left it, and the number has another process now
+    assert process_of(lock) is None
 
 
 def test_second_process_is_refused(study_file: Path, tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ def test_a_study_takes_tuned_options_unless_it_gives_its_own(whole: Path) -> Non
     assert {"method": configs["constant"].method, **configs["constant"].method_options} == found
     assert configs["l2"].method_options == {"strength": 7.0}
     assert configs["finetune"].method_options == configs["ewc"].method_options == {}
+    assert read_plan(study).untuned == ("ewc",)
     study.write_text(study.read_text().replace("best.yaml", "none.yaml"))
     with pytest.raises(BadConfig, match=r"none.yaml cannot be read"):
         read_plan(study)
@@ -289,6 +290,11 @@ L2 = "methods: {l2: {space: {strength: {low: 1, high: 2}}}}"
         (
             "sequences: [tiny-2]\ntrials: 3\n" + L2.replace("low: 1", "low: 1.5"),
             r"first trial's strength is 0.*start",
+        ),
+        (
+            "sequences: [tiny-2]\ntrials: 3\n"
+            "methods: {cloning: {start: {samples: 64}, space: {weight: {low: 0, high: 2}}}}",
+            r"line 4: start has 'samples', which is not searched.*fixed",
         ),
         ("sequences: [tiny-2]\ntrials: 3\n" + L2.replace("high: 2", "hi: 2"), r"strength has no option 'hi'"),
     ],

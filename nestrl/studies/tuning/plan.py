@@ -237,6 +237,11 @@ def _search(document: Document, study: StudyPlan, label: str, entry: _Entry, tri
     lives = {f"{cell.sequence}-o{cell.order}-s{cell.seed}": cell.config for cell in cells}
     search = Search(label, entry.method or label, entry.fixed, {}, {}, lives, trials if entry.space else 1)
     options = decode(find_method(search.method).options, cells[0].config.method_options, label)
+    if strange := [name for name in entry.start if name not in entry.space]:
+        raise BadConfig(
+            f"{document.where('methods', label, 'start')}: start has {strange[0]!r}, which is not searched; give what "
+            "all trials share under `fixed`."
+        )
     space: dict[str, Range | Choices] = {}
     first: dict[str, Any] = {}
     for name, values in entry.space.items():
