@@ -185,6 +185,10 @@ def _behaviour(make: Make) -> Iterator[Finding]:
         sample = _sample(env)
         limit = env.spec.max_episode_steps if env.spec else None
         hint = env.spec.reward_threshold if env.spec else None
+    if not sample.rewards:
+        remedy = "Make reset() faster: leave to __init__ what is needed once, such as loading or compiling a model."
+        yield Finding("error", f"no step within {SAMPLE_SECONDS:g} s, since reset() took that long", remedy)
+        return
     yield from _numbers(sample)
     yield from _horizon(sample, limit)
     yield from _success(sample, hint)

@@ -1,8 +1,8 @@
-"""What stands in one table: all runs in one regime on one sequence, and whether they belong together."""
+"""What stands in one table: all runs in one regime on one sequence, and what a reader must know of them."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.retention import (
     DIFFERENCE,
     MEASURES,
+    OVERTIME,
     Bounds,
     Floats,
     ReferenceCurves,
@@ -22,27 +23,14 @@ from nestrl.evaluation.retention import (
 )
 from nestrl.evaluation.statistics import Interval, paired_difference, probability_of_improvement, stratified_interval
 from nestrl.methods import Card, find_method
+from nestrl.report.mixing import deviations, is_fixed, mixed_runs, refuse_what_never_mixes, trained
 from nestrl.studies.ledger import Record
 from nestrl.studies.study import Study
 from nestrl.training.references import how_to_make
 
 FEWEST_SEEDS = 5  # below it an interval stands on too little to be believed (Agarwal et al., 2021)
-TOLERANCE = 0.02  # whole rollouts, and whole episodes of trials, make lives end a little apart
-
-AS_NEEDED = "as needed"  # what adaptive segments take, each run its own
-
-MUST_AGREE: dict[str, Callable[[Record], Any]] = {
-    "mujoco": lambda record: record.versions.get("mujoco"),
-    "torch": lambda record: record.versions.get("torch"),
-    "stable-baselines3": lambda record: record.versions.get("stable-baselines3"),
-    "tasks": lambda record: sorted(record.tasks),
-    "segments": lambda record: record.segment_rule,
-    "environment steps": lambda record: record.environment_steps if _fixed(record) else AS_NEEDED,
-    "network": lambda record: list(record.network),
-    "evaluations": lambda record: len(record.steps) if _fixed(record) else AS_NEEDED,
-    "evaluation episodes": lambda record: record.episodes,
-}
-"""What runs of one table must have in common."""
+OF_JOINT_TRAINING = ("average_performance",)
+"""The only metrics that mean anything where all tasks are trained at once."""
 
 Values = list[float | None]
 """One number a run; None where the run does not have it."""
@@ -71,7 +59,7 @@ class MethodRuns:
     @property
     def adaptive(self) -> bool:
         """Whether segments ended as their tasks were learned, so that every run has its own number of them."""
-        return not _fixed(self.records[0])
+        return not is_fixed(self.records[0])
 
     @cached_property
     def by_run(self) -> list[dict[str, Any]]:
@@ -83,7 +71,7 @@ class MethodRuns:
 
     def values(self, name: str) -> Values:
         """Return one metric of every run."""
-        if self.joint and name != "average_performance":
+        if self.joint and name not in OF_JOINT_TRAINING:
             return [None] * len(self.records)
         return [row[name] for row in self.by_run]
 
@@ -136,8 +124,8 @@ def comparisons(study: Study, baseline: str | None = None, *, allow_mixed: bool 
     """Return a comparison for each regime and sequence of which a run has finished, in the order of the study.
 
     baseline: the label of the method that the others are compared with; by default cloning, else the first one.
-    Raises BadConfig when nothing has finished or (unless allow_mixed) when runs do not belong in one table, and
-    UnknownName for a baseline that is not there.
+    Raises BadConfig when nothing has finished, when runs have other tasks, segments or orders than the rest or (unless
+    allow_mixed) do not belong in one table otherwise, and UnknownName for a baseline that is not there.
     """
     labels = list(dict.fromkeys([*study.plan.methods, *(record.method for record in study.records)]))
     if baseline is not None and baseline not in labels:
@@ -147,7 +135,8 @@ def comparisons(study: Study, baseline: str | None = None, *, allow_mixed: bool 
         raise BadConfig(f"no run of {study.folder} has finished yet; see `nestrl study STUDY.yaml --status`.")
     order = [*study.plan.regimes]
     sorted_places = sorted(places, key=lambda place: order.index(place[0]) if place[0] in order else len(order))
-    return [_compare(study, labels, place, baseline, allow_mixed) for place in sorted_places]
+    first, *others = [_compare(study, labels, place, baseline, allow_mixed) for place in sorted_places]
+    return [replace(first, warnings=(*first.warnings, *_without_a_table(study, places))), *others]
 
 
 def _compare(
@@ -157,7 +146,7 @@ def _compare(
     here = [record for record in study.records if (record.regime, record.sequence) == place]
     finished = [record for record in here if record.finished]
     failed = tuple(record for record in here if not record.finished)
-    refuse_mixed_segments([(record.cell, record.segment_rule) for record in finished])
+    refuse_what_never_mixes(finished)
     mixed = mixed_runs(finished)
     if mixed and not allow_mixed:
         raise BadConfig(
@@ -173,8 +162,14 @@ def _compare(
     )
     by_name = {method.label: method for method in methods}
     against = by_name.get(baseline or "cloning", methods[0])
-    missing = _missing_references(study, finished, references)
-    return Comparison(regime, sequence, methods, failed, against, (*mixed, *missing))
+    absent = f"no run of the baseline {baseline} has finished here; {against.label} stands in for it."
+    doubts = [
+        *mixed,
+        *([absent] if baseline and baseline not in by_name else []),
+        *_without_a_row(here),
+        *_reference_doubts(study, finished, references),
+    ]
+    return Comparison(regime, sequence, methods, failed, against, tuple(doubts))
 
 
 def estimate(values: Sequence[float | None], orders: Sequence[int], bounds: Bounds = DIFFERENCE) -> Interval | None:
@@ -190,9 +185,9 @@ def estimate(values: Sequence[float | None], orders: Sequence[int], bounds: Boun
 
 
 def paired(first: MethodRuns, second: MethodRuns) -> list[tuple[int, int]]:
-    """Return the places in both of the runs that share order and seed."""
-    places = {(record.order, record.seed): place for place, record in enumerate(first.records)}
-    keys = [(record.order, record.seed) for record in second.records]
+    """Return the places in both of the runs that share seed and order, by its number and by its tasks."""
+    places = {(record.order, record.seed, trained(record)): place for place, record in enumerate(first.records)}
+    keys = [(record.order, record.seed, trained(record)) for record in second.records]
     return [(places[key], place) for place, key in enumerate(keys) if key in places]
 
 
@@ -239,28 +234,26 @@ def strata(orders: Sequence[int]) -> list[int]:
     return list(orders) if min(Counter(orders).values()) > 1 else [0] * len(orders)
 
 
-def refuse_mixed_segments(runs: Sequence[tuple[str, str]]) -> None:
-    """Raise BadConfig if runs, each a (name, rule of its segments), ended their segments by different rules.
-
-    No flag allows it: runs that took different numbers of steps on each task answer different questions.
-    """
-    first = {rule: name for name, rule in reversed(runs)}
-    if len(first) > 1:
-        found = ", ".join(f"{rule} ({name})" for rule, name in sorted(first.items()))
-        raise BadConfig(f"runs with segments that end by different rules are never put in one table: {found}.")
+def _without_a_row(records: Sequence[Record]) -> list[str]:
+    """Return a sentence for each method of which runs have failed and none has finished."""
+    finished = {record.method for record in records if record.finished}
+    failed = Counter(record.method for record in records if record.method not in finished)
+    return [
+        f"no run of {label} has finished: {n} failed, for reasons in finished.jsonl." for label, n in failed.items()
+    ]
 
 
-def mixed_runs(records: Sequence[Record]) -> list[str]:
-    """Return a sentence for each thing that runs of one table must have in common, and do not."""
-    sentences = []
-    for what, of in MUST_AGREE.items():
-        usual = _usual([of(record) for record in records])
-        others: dict[str, list[str]] = {}
-        for record in records:
-            if not _same(of(record), usual):
-                others.setdefault(str(of(record)), []).append(record.cell)
-        sentences += [f"{what} is {value} in {_few(cells)}, but {usual} elsewhere" for value, cells in others.items()]
-    return sentences
+def _without_a_table(study: Study, places: Container[tuple[str, str]]) -> list[str]:
+    """Return these sentences for each regime and sequence that has no table, since no run has finished there."""
+    others: dict[tuple[str, str], list[Record]] = {}
+    for record in study.records:
+        if (record.regime, record.sequence) not in places:
+            others.setdefault((record.regime, record.sequence), []).append(record)
+    return [
+        f"nothing is shown of {regime}, {sequence}: {sentence}"
+        for (regime, sequence), records in others.items()
+        for sentence in _without_a_row(records)
+    ]
 
 
 def _method_runs(
@@ -270,25 +263,13 @@ def _method_runs(
     flags = [
         *(["needs task identity at test"] if entry and "task identity" in entry.knows else []),
         *(["trains jointly"] if entry and entry.joint else []),
-        *_deviations(runs, everyone),
+        *deviations(runs, everyone),
         *([f"{n_failed} failed"] if n_failed else []),
     ]
     n_seeds = len({record.seed for record in runs})
     if n_seeds < FEWEST_SEEDS:
         flags.append(f"only {n_seeds} seed{'s' if n_seeds > 1 else ''}")
     return MethodRuns(label, tuple(runs), references, entry, tuple(flags))
-
-
-def _deviations(runs: Sequence[Record], everyone: Sequence[Record]) -> list[str]:
-    """Return what is different in runs of one method from what is usual among all."""
-    aspects = MUST_AGREE | {"parameters": lambda record: record.n_parameters}
-    different = []
-    for what, of in aspects.items():
-        usual = _usual([of(record) for record in everyone])
-        if not all(_same(of(record), usual) for record in runs):
-            version = what in ("mujoco", "torch", "stable-baselines3")
-            different.append(f"{what} version differs" if version else f"different {what}")
-    return different
 
 
 def _card(method_name: str) -> Card | None:
@@ -299,38 +280,25 @@ def _card(method_name: str) -> Card | None:
         return None
 
 
-def _fixed(record: Record) -> bool:
-    return record.segment_rule == "fixed"
-
-
-def _usual(values: Sequence[Any]) -> Any:
-    """Return the most frequent value, of several the first."""
-    return max(values, key=values.count)
-
-
-def _same(value: Any, usual: Any) -> bool:
-    if isinstance(value, int) and isinstance(usual, int):
-        return abs(value - usual) <= TOLERANCE * usual
-    return bool(value == usual)
-
-
-def _few(cells: Sequence[str]) -> str:
-    shown = ", ".join(cells[:3])
-    return shown if len(cells) <= 3 else f"{shown} and {len(cells) - 3} more"
-
-
 def _references(study: Study, place: tuple[str, str]) -> dict[str, tuple[Any, Any]]:
     regime, sequence = place
     stored: Mapping[str, Any] = study.references.get(regime, {}).get(sequence, {})
     return {task: (curve["steps"], curve["success"]) for task, curve in stored.items()}
 
 
-def _missing_references(study: Study, records: Sequence[Record], references: ReferenceCurves) -> list[str]:
-    for record in records:
-        usable = long_enough(references, record.curves)
-        missing = [task for task in record.tasks if task not in usable]
-        if missing:
-            return [
-                f"{how_to_make(missing, Path('runs') / study.folder.name / record.cell)}, then run the study again."
-            ]
-    return []
+def _reference_doubts(study: Study, records: Sequence[Record], references: ReferenceCurves) -> list[str]:
+    """Return a sentence for the reference curves that are missing, and one for those that some run outlasted."""
+    tasks = dict.fromkeys(task for record in records for task in trained(record))
+    missing = [task for task in tasks if task not in references]
+    usable = [long_enough(references, record.curves) for record in records]
+    short = [task for task in tasks if task in references and not all(task in curves for curves in usable)]
+    sentences = []
+    if missing:
+        folder = Path("runs") / study.folder.name / records[0].cell
+        sentences.append(f"{how_to_make(missing, folder)}, then run the study again.")
+    if short:
+        sentences.append(
+            f"Reference curves of {', '.join(short)} are too short: some run's segment, with its trials, took over "
+            f"{1 + OVERTIME:g} times their steps, so forward transfer is not measured there."
+        )
+    return sentences

@@ -44,7 +44,8 @@ class StudyFigure:
 def study_figures(comparison: Comparison, *, per_order: bool = False) -> Iterator[StudyFigure]:
     """Yield all figures of a comparison, one after the other; per_order: matrices of each order, too."""
     yield bars(comparison)
-    yield ages(comparison)
+    if not all(method.joint for method in comparison.methods):  # else there is nothing to draw
+        yield ages(comparison)
     yield costs(comparison)
     for method in comparison.methods:
         yield matrix(method)

@@ -11,16 +11,16 @@ from nestrl.evaluation.retention import MEASURES
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import Comparison
 from nestrl.report.figures import StudyFigure
-from nestrl.report.study_tables import Cell, StudyTable, shown
+from nestrl.report.study_tables import WARNING, Cell, StudyTable, shown
 
 HERE = Path(__file__).parent
 MORE_DEFINITIONS = {
     "performance minus ...": "Interquartile mean of the difference in average performance over pairs of runs of the "
     "same order and seed; a paired bootstrap interval without 0 tells the methods apart.",
     "P(better than ...)": "Probability that a run of this method has a higher average performance than one of the "
-    "other in the same order; ties count half (Agarwal et al., 2021).",
+    "other in the same order, or in any where an order has one run; ties count half (Agarwal et al., 2021).",
     "[low, high]": "95 % interval from 10,000 bootstrap resamples of the runs, drawn within each order of the tasks "
-    "(Agarwal et al., 2021).",
+    "(Agarwal et al., 2021), or from all together where an order has one run, with Student's correction for few runs.",
     "beware": "Where a method knows, uses or was given something that the others were not.",
 }
 
@@ -64,8 +64,8 @@ def page(title: str, sections: Sequence[Section], made_with: Iterable[tuple[str,
 
 
 def anchor(*names: str) -> str:
-    """Return names as one name of letters, digits, "_", "." and "-": for files and for places in the page."""
-    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-") for name in names)
+    """Return names as one name for files and for places in the page; what labels are made of is left as it is."""
+    return "-".join(re.sub(r"[^A-Za-z0-9_.+-]", "-", name) for name in names)
 
 
 def _navigation(sections: Sequence[Section]) -> str:
@@ -76,10 +76,9 @@ def _navigation(sections: Sequence[Section]) -> str:
 
 def _warnings(sections: Sequence[Section], left: int) -> str:
     lines = [f"{left} run{'s' if left > 1 else ''} of the study not ended yet."] if left else []
-    for comparison in (section.comparison for section in sections):
-        few = [method.label for method in comparison.methods if any(flag.startswith("only ") for flag in method.flags)]
-        lines += [f"{comparison.title}: few seeds of {', '.join(few)}; the intervals are too narrow."] if few else []
-        lines += [f"{comparison.title}: {sentence}" for sentence in comparison.warnings]
+    for section in sections:
+        comparison, doubts = section.comparison, section.tables[0].doubts
+        lines += [f"{comparison.title}: {doubt}" for doubt in doubts]
         failed = len(comparison.failed)
         lines += [f"{comparison.title}: {failed} run{'s' if failed > 1 else ''} failed."] if failed else []
     if not lines:
@@ -117,7 +116,7 @@ def _table(table: StudyTable) -> str:
         for row in table.rows
     )
     notes = "".join(
-        f"<li{' class=doubt' if note.startswith('WARNING') else ''}>{escape(note)}</li>" for note in table.notes
+        f"<li{' class=doubt' if note.startswith(WARNING) else ''}>{escape(note)}</li>" for note in table.notes
     )
     return (
         f'<div class="box" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(rows)}</tbody>\n'

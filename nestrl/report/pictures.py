@@ -17,6 +17,8 @@ from nestrl.report.tables import grouped
 from nestrl.training.result import Run
 from nestrl.training.writing import write_figure
 
+Steps = NDArray[np.int64]
+
 LINE, BAND, OWN_SEGMENT = "#0072B2", "#56B4E9", "#E69F00"  # Okabe and Ito (2008): told apart by colour-blind eyes
 MATRIX_COLOURS = "cividis"
 MOST_LONG_NUMBERS = 10  # columns of a matrix up to which a cell has room for two digits
@@ -27,9 +29,9 @@ def draw_skills(runs: Sequence[Run], path: Path) -> None:
     """Write the picture of runs to `path` (.png, .svg or .pdf): a column for each sequence and method.
 
     Above, a strip a task: success over the steps of the life, shaded where the task itself is trained. The line is the
-    mean over runs and the band their range; of a single run the band is Wilson's 95 % interval of its episodes. Of runs
-    with adaptive segments the first alone is drawn, for each has its own. Below, the retention matrix, the mean over
-    runs.
+    mean over runs, as far as all of them go, and the band their range; of a single run the band is Wilson's 95 %
+    interval of its episodes. Of runs with adaptive segments the first alone is drawn, for each has its own. Below, the
+    retention matrix, the mean over runs.
     """
     groups = list(grouped(runs).items())
     strips = TEXT_HEIGHT + STRIP_HEIGHT * max(len(run.task_names) for run in runs)
@@ -49,18 +51,18 @@ def draw_skills(runs: Sequence[Run], path: Path) -> None:
 def draw_strips(figure: Any, curves: Sequence[SuccessCurves], episodes: int) -> None:
     """Draw a strip a task into an empty figure: success over the steps, shaded where the task itself is trained.
 
-    Several lives through the same segments give their mean and range; a single one Wilson's 95 % interval of
-    `episodes` an evaluation.
+    Several lives through the same segments give their mean and range, as far as all of them go; a single one Wilson's
+    95 % interval of `episodes` an evaluation.
     """
     first = curves[0]
     strips = figure.subplots(len(first.task_names), 1, sharex=True, squeeze=False)[:, 0]
-    mean, low, high = _mean_and_band(curves, episodes)
+    steps, mean, low, high = _mean_and_band(curves, episodes)
     for task, (name, strip) in enumerate(zip(first.task_names, strips, strict=True)):
         for trained, start, end in first.segments:
             if trained == task:
                 strip.axvspan(start, end, color=OWN_SEGMENT, alpha=0.3, linewidth=0)
-        strip.fill_between(first.steps, low[:, task], high[:, task], color=BAND, alpha=0.4, linewidth=0)
-        strip.plot(first.steps, mean[:, task], color=LINE, linewidth=1.5)
+        strip.fill_between(steps, low[:, task], high[:, task], color=BAND, alpha=0.4, linewidth=0)
+        strip.plot(steps, mean[:, task], color=LINE, linewidth=1.5)
         strip.set(ylim=(-0.05, 1.05), yticks=(0, 1), xlim=(0, first.segments[-1][2]))
         strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         strip.tick_params(labelsize=7)
@@ -91,18 +93,20 @@ def _draw_matrix(figure: Any, runs: Sequence[Run]) -> None:
     axes.set_title("success on each task", fontsize=8)
 
 
-def _mean_and_band(curves: Sequence[SuccessCurves], episodes: int) -> tuple[Floats, Floats, Floats]:
-    """Return mean, lower and upper end (n_evaluations, n_tasks) each, at the steps of the first life."""
+def _mean_and_band(curves: Sequence[SuccessCurves], episodes: int) -> tuple[Steps, Floats, Floats, Floats]:
+    """Return steps (n,) as far as all lives go, and mean, lower and upper end there, (n, n_tasks) each."""
     if len(curves) == 1:
         success = curves[0].success
         intervals = [wilson_interval(round(rate * episodes), episodes) for rate in success.ravel()]
         low, high = (np.array([getattr(i, end) for i in intervals]).reshape(success.shape) for end in ("low", "high"))
-        return success, low, high
-    all_success = np.stack([_at_steps(each, curves[0].steps) for each in curves])
-    return all_success.mean(axis=0), all_success.min(axis=0), all_success.max(axis=0)
+        return curves[0].steps, success, low, high
+    end = min(each.steps[-1] for each in curves)
+    steps = np.append(curves[0].steps[curves[0].steps < end], end)
+    all_success = np.stack([_at_steps(each, steps) for each in curves])
+    return steps, all_success.mean(axis=0), all_success.min(axis=0), all_success.max(axis=0)
 
 
-def _at_steps(curves: SuccessCurves, steps: NDArray[np.int64]) -> Floats:
+def _at_steps(curves: SuccessCurves, steps: Steps) -> Floats:
     return np.stack([np.interp(steps, curves.steps, success) for success in curves.success.T], axis=1)
 
 

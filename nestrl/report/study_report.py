@@ -25,7 +25,7 @@ def write_report(
         with one_clear_error(study.folder / name):
             (study.folder / name).mkdir(exist_ok=True)
     sections = [_write_section(study.folder, comparison, per_order) for comparison in compared]
-    _remove_older(study.folder, sections)
+    _remove_older(study, sections)
     made_with = [(name, (study.folder / name).read_text()) for name in _sources(study.folder)]
     html = page(f"Study {study.plan.name}", sections, made_with, len(study.left))
     write_file(study.folder / "index.html", html.encode())
@@ -48,12 +48,17 @@ def _write_section(folder: Path, comparison: Comparison, per_order: bool) -> Sec
     return Section(comparison, tables, drawn)
 
 
-def _remove_older(folder: Path, sections: Sequence[Section]) -> None:
-    """Remove tables and figures of earlier reports that are not made any more, such as that of runs that had failed."""
+def _remove_older(study: Study, sections: Sequence[Section]) -> None:
+    """Remove tables and figures of earlier reports that are not made any more, such as that of runs that had failed.
+
+    They are known by their names, which begin with a regime and a sequence of the study; other files are the user's.
+    """
+    ours = tuple(f"{anchor(record.regime, record.sequence)}-" for record in study.records)
     made = {f"{section.anchor}-{table.name}" for section in sections for table in section.tables}
     made |= {f"{section.anchor}-{anchor(figure.name)}" for section in sections for figure, _ in section.figures}
-    for path in (path for name in ("tables", "figures") for path in (folder / name).iterdir()):
-        if path.suffix in (".md", ".csv", ".png", ".svg") and path.stem not in made:
+    for path in (path for name in ("tables", "figures") for path in (study.folder / name).iterdir()):
+        by_a_report = path.name.startswith(ours) and path.suffix in (".md", ".csv", ".png", ".svg")
+        if by_a_report and path.stem not in made:
             path.unlink()
 
 

@@ -11,7 +11,7 @@ from nestrl.evaluation.retention import AMOUNT, RATE, TRANSFER, Floats, SuccessC
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import FEWEST_SEEDS, Comparison, MethodRuns, difference, estimate, paired, probability
 from nestrl.report.losses import known_and_final, loss_at_boundaries, loss_by_age
-from nestrl.report.tables import TITLES, table
+from nestrl.report.tables import DASH, TITLES, table
 
 HEADLINES = ("average_performance", "forgetting", "forward_transfer_later", "worst_point")
 """The metrics that the main table shows."""
@@ -37,7 +37,7 @@ class Bytes(int):
 
 
 Cell = str | int | Interval | None
-DASH = "–"
+WARNING = "WARNING: "  # how a note begins that is one
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class StudyTable:
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The notes that are warnings, without the word."""
+        return tuple(note.removeprefix(WARNING) for note in self.notes if note.startswith(WARNING))
 
     def markdown(self) -> str:
         """Return title, table and notes as Markdown."""
@@ -255,8 +260,8 @@ def _notes(comparison: Comparison) -> list[str]:
         if len(paired(comparison.baseline, method)) < len(method.records)
     ]
     return [
-        *([f"WARNING: fewer than {FEWEST_SEEDS} seeds of {', '.join(few)}: they tell little."] if few else []),
-        *(f"WARNING: {sentence}" for sentence in comparison.warnings),
+        *([f"{WARNING}fewer than {FEWEST_SEEDS} seeds of {', '.join(few)}: they tell little."] if few else []),
+        *(WARNING + sentence for sentence in comparison.warnings),
         "Interquartile mean over runs [95 % bootstrap interval, stratified over orders, with Student's correction for "
         "few runs]; differences and ratios over pairs of runs of one order and seed"
         f"{': fewer pairs of ' + ', '.join(unpaired) if unpaired else ''}.",

@@ -10,9 +10,11 @@ from nestrl.evaluation.retention import MEASURES, Metrics
 from nestrl.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
 from nestrl.methods import METHODS, find_method
 from nestrl.nested.levels import LEVELS
-from nestrl.report.comparison import refuse_mixed_segments
+from nestrl.report.comparison import OF_JOINT_TRAINING
+from nestrl.report.mixing import refuse_mixed_segments
 from nestrl.training.result import Run
 
+DASH = "–"
 TO_ALL = MEASURES["steps_to_all"]
 TITLES = {name: measure.title for name, measure in MEASURES.items() if measure is not TO_ALL}
 """Of every metric that is a share of success, or a difference of such: within -1..1."""
@@ -47,7 +49,7 @@ def levels_table(run: Run | None = None) -> str:
     if run is not None:
         counts = _updates(run)
         head.append("updates in this run")
-        rows = [[*row, counts.get(row[0], "–")] for row in rows]
+        rows = [[*row, counts.get(row[0], DASH)] for row in rows]
     return table(head, rows, right=False)
 
 
@@ -55,7 +57,7 @@ def retention_table(run: Run) -> str:
     """Return R as a table: success on each task (column) after each segment (row); a dash before it is reached."""
     segments = [run.task_names[task] for task, _, _ in run.curves.segments]
     rows = [
-        [f"after {name}", *("–" if np.isnan(value) else f"{value:.2f}" for value in values)]
+        [f"after {name}", *(DASH if np.isnan(value) else f"{value:.2f}" for value in values)]
         for name, values in zip(segments, run.retention, strict=True)
     ]
     return table(["success on", *run.task_names], rows)
@@ -78,8 +80,9 @@ def success_table(success: Mapping[str, Interval]) -> str:
 def comparison_table(runs: Sequence[Run]) -> str:
     """Return one row a sequence and method: interquartile means over runs with 95 % bootstrap intervals.
 
-    One run has no interval. A metric that some run of a group does not have is a dash. Runs with adaptive segments have
-    one column more: the steps until all tasks stood at the target together.
+    One run has no interval. A metric that some run of a group does not have is a dash, and so is all but the average
+    performance of joint training, whose segments mean nothing. Runs with adaptive segments have one column more: the
+    steps until all tasks stood at the target together.
     Raises BadConfig when a run is not finished, or segments ended by different rules.
     """
     refuse_mixed_segments([(str(run.path), run.config.segment_rule) for run in runs])
@@ -87,7 +90,8 @@ def comparison_table(runs: Sequence[Run]) -> str:
     rows = []
     for (sequence, method), members in grouped(runs).items():
         values = [run.metrics for run in members]
-        cells = [_estimate(name, values) for name in TITLES]
+        means = OF_JOINT_TRAINING if members[0].config.trains_jointly else tuple(TITLES)
+        cells = [_estimate(name, values) if name in means else DASH for name in TITLES]
         cells += [_estimate("steps_to_all", values, "{:,.0f}")] if adaptive else []
         rows.append([f"{sequence} {method}", str(len(members)), *cells])
     return table(["sequence, method", "runs", *TITLES.values(), *([TO_ALL.title] if adaptive else [])], rows)
@@ -153,7 +157,7 @@ def _all_but_seed(run: Run) -> str:
 def _estimate(name: str, metrics: Sequence[Metrics], form: str = "{:.2f}") -> str:
     numbers = [value for value in (getattr(each, name) for each in metrics) if value is not None]
     if not numbers or len(numbers) < len(metrics):
-        return "–"
+        return DASH
     interval = bootstrap_interval(numbers, interquartile_mean, np.random.default_rng(0)).within(MEASURES[name].bounds)
     if np.isnan(interval.low):
         return form.format(interval.estimate)
@@ -162,4 +166,4 @@ def _estimate(name: str, metrics: Sequence[Metrics], form: str = "{:.2f}") -> st
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return DASH if value is None else f"{value:.2f}"

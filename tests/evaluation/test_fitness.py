@@ -1,5 +1,6 @@
 """Environments that are fit, and tiny ones with one fault each: the finding names the fault."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,6 +99,12 @@ class Breaks(Point):
         return super().step(action)
 
 
+class SlowReset(Point):
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict]:
+        time.sleep(0.05)
+        return super().reset(**kwargs)
+
+
 class EndsByItself(Point):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         observation, reward, _, truncated, info = super().step(action)
@@ -188,6 +195,11 @@ def test_nan_is_a_finding_with_its_step_and_no_randomness(check: Any, environmen
 
 def test_endless_episodes(check: Any) -> None:
     assert "no episode ended" in having(check(Point, limit=None), "error")
+
+
+def test_a_reset_that_takes_all_the_time(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nestrl.evaluation.fitness.SAMPLE_SECONDS", 0.04)
+    assert "no step within 0.04 s" in having(check(SlowReset), "error")
 
 
 def test_episodes_without_a_time_limit(check: Any) -> None:

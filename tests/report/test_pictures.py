@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from nestrl.report.pictures import draw_skills
+from matplotlib.figure import Figure
+
+from nestrl.report.pictures import draw_skills, draw_strips
 from nestrl.training.result import Run
 
 MakeRun = Callable[..., Run]
@@ -22,3 +24,11 @@ def test_picture_of_two_methods(ending: str, make_run: MakeRun, tmp_path: Path) 
 def test_picture_of_a_run_that_is_not_finished(make_run: MakeRun, tmp_path: Path) -> None:
     draw_skills([make_run(finished=False)], tmp_path / "skills.png")
     assert (tmp_path / "skills.png").stat().st_size > 5_000
+
+
+def test_a_mean_is_drawn_as_far_as_all_runs_go(make_run: MakeRun) -> None:
+    runs = [make_run(seed=0), make_run(seed=1, finished=False)]
+    for curves in ([run.curves for run in runs], [run.curves for run in reversed(runs)]):
+        figure = Figure()
+        draw_strips(figure, curves, 16)
+        assert [strip.lines[0].get_xdata().tolist() for strip in figure.axes] == [[0, 10], [0, 10]]

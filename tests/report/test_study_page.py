@@ -128,7 +128,8 @@ def test_the_page_shows_how_it_was_made_and_what_to_beware_of(study: Path) -> No
     text = html.unescape((study / "index.html").read_text())
     assert "nestrl study study.yaml" in text
     assert (study / "study.yaml").read_text() in text
-    assert "few seeds of finetune, cloning, multitask" in text
+    assert "fewer than 5 seeds of finetune, cloning, multitask: they tell little" in text
+    assert "with Student's correction" in text and "too narrow" not in text
     assert "success on each task over the life" in text and "stability gap" in text
 
 
@@ -144,12 +145,37 @@ def test_what_is_not_made_any_more_is_removed(tmp_path: Path) -> None:
     folder = plausible_study(tmp_path / "made-up", KEPT, 1)
     append(folder / "finished.jsonl", record("cloning", 1, cell="broken", status="failed", error="NaN"))
     write_report(open_study(folder))
-    (folder / "tables" / "mine.txt").write_text("kept")
+    for mine in ("mine.txt", "mine.md"):
+        (folder / "tables" / mine).write_text("kept")
     failed = list((folder / "tables").glob("*-failed.*"))
     kept = {path.name for path in (folder / "tables").iterdir()} - {path.name for path in failed}
     append(folder / "finished.jsonl", record("cloning", 1, cell="broken"))
     write_report(open_study(folder))
     assert len(failed) == 2 and {path.name for path in (folder / "tables").iterdir()} == kept
+
+
+def test_joint_training_alone_has_a_report(tmp_path: Path) -> None:
+    folder = plausible_study(tmp_path / "made-up", {"multitask": 1.0}, 1)
+    write_report(open_study(folder))
+    assert (folder / "index.html").is_file()
+    assert not list((folder / "figures").glob("*-ages.*"))
+
+
+def test_labels_that_differ_in_plus_and_minus_have_figures_of_their_own(tmp_path: Path) -> None:
+    folder = plausible_study(tmp_path / "made-up", {"cloning+trac": 0.9, "cloning-trac": 0.1}, 1)
+    write_report(open_study(folder))
+    assert len(list((folder / "figures").glob("shared-mixed-5-life-*.svg"))) == 2
+    links = Links()
+    links.feed((folder / "index.html").read_text())
+    assert len(links.names) == len(set(links.names))
+
+
+def test_methods_of_which_all_runs_failed_are_on_the_page(tmp_path: Path) -> None:
+    folder = plausible_study(tmp_path / "made-up", {"cloning": 0.9}, 1)
+    append(folder / "finished.jsonl", record("ewc", status="failed", error="NaN"))
+    write_report(open_study(folder))
+    before, _, _ = (folder / "index.html").read_text().partition("<section")
+    assert "shared, mixed-5: no run of ewc has finished: 1 failed" in before
 
 
 def test_text_of_others_cannot_break_the_page(study: Path) -> None:

@@ -52,6 +52,12 @@ def test_comparison_groups_by_method_with_intervals(make_run: MakeRun) -> None:
     assert [cell.strip() for cell in cloning.split("|")[1:5]] == ["pair cloning", "1", "0.75", "0.00"]
 
 
+def test_joint_training_has_only_its_performance(make_run: MakeRun) -> None:
+    _, _, row = comparison_table([make_run("multitask", left=1.0)]).splitlines()
+    performance, *others = (cell.strip() for cell in row.split("|")[3:-1])
+    assert performance == "0.75" and set(others) == {"–"}
+
+
 def test_runs_that_were_told_or_measured_otherwise_are_not_averaged(make_run: MakeRun) -> None:
     runs = [make_run(seed=seed) for seed in range(3)]
     for run, otherwise in zip(runs[1:], ({"identity": "observed"}, {"evaluation_episodes": 7}), strict=True):
