@@ -2,7 +2,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from matplotlib.figure import Figure
 
 from nestrl.report.pictures import draw_skills, draw_strips

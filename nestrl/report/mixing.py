@@ -1,0 +1,107 @@
+"""Whether runs belong in one table: what they must have in common, and what no flag allows to differ."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nestrl.errors import BadConfig
+from nestrl.studies.ledger import Record
+
+TOLERANCE = 0.02  # whole rollouts, and whole episodes of trials, make lives end a little apart
+
+AS_NEEDED = "as needed"  # what adaptive segments take, each run its own
+NOT_INSTALLED = "not installed"  # of an extra that not every run had, so that their tasks cannot need it
+
+VERSIONS: dict[str, Callable[[Record], Any]] = {
+    "mujoco": lambda record: record.versions.get("mujoco"),
+    "torch": lambda record: record.versions.get("torch"),
+    "stable-baselines3": lambda record: record.versions.get("stable-baselines3"),
+    "envpool": lambda record: record.versions.get("envpool", NOT_INSTALLED),
+}
+MUST_AGREE: dict[str, Callable[[Record], Any]] = VERSIONS | {
+    "environment steps": lambda record: record.environment_steps if is_fixed(record) else AS_NEEDED,
+    "network": lambda record: list(record.network),
+    "evaluations": lambda record: len(record.steps) if is_fixed(record) else AS_NEEDED,
+    "evaluation episodes": lambda record: record.episodes,
+}
+"""What runs of one table must have in common, unless a flag allows that they are mixed."""
+
+
+def refuse_what_never_mixes(records: Sequence[Record]) -> None:
+    """Raise BadConfig for runs that no flag puts in one table: of other tasks, segment rules, or orders of one number.
+
+    Only where the same number means the same order are two runs of one order and seed a pair.
+    """
+    refuse_mixed("runs of different tasks", [(record.cell, ", ".join(sorted(record.tasks))) for record in records])
+    refuse_mixed_segments([(record.cell, record.segment_rule) for record in records])
+    for order in sorted({record.order for record in records}):
+        alike = [(record.cell, ", ".join(trained(record))) for record in records if record.order == order]
+        refuse_mixed(f"runs of order {order} that train their tasks in different orders", alike)
+
+
+def refuse_mixed_segments(runs: Sequence[tuple[str, str]]) -> None:
+    """Raise BadConfig if runs, each a (name, rule of its segments), ended their segments by different rules.
+
+    No flag allows it: runs that took different numbers of steps on each task answer different questions.
+    """
+    refuse_mixed("runs with segments that end by different rules", runs)
+
+
+def refuse_mixed(what: str, runs: Sequence[tuple[str, str]]) -> None:
+    """Raise BadConfig if runs, each a (name, kind), are of several kinds."""
+    first = {kind: name for name, kind in reversed(runs)}
+    if len(first) > 1:
+        found = "; ".join(f"{kind} ({name})" for kind, name in sorted(first.items()))
+        raise BadConfig(f"{what} are never put in one table: {found}. Report each kind alone, or run them again alike.")
+
+
+def mixed_runs(records: Sequence[Record]) -> list[str]:
+    """Return a sentence for each thing that runs of one table must have in common, and do not."""
+    sentences = []
+    for what, of in MUST_AGREE.items():
+        usual = _usual([of(record) for record in records])
+        others: dict[str, list[str]] = {}
+        for record in records:
+            if not _same(of(record), usual):
+                others.setdefault(str(of(record)), []).append(record.cell)
+        sentences += [f"{what} is {value} in {_few(cells)}, but {usual} elsewhere" for value, cells in others.items()]
+    return sentences
+
+
+def deviations(runs: Sequence[Record], everyone: Sequence[Record]) -> list[str]:
+    """Return what is different in runs of one method from what is usual among all."""
+    aspects = MUST_AGREE | {"parameters": lambda record: record.n_parameters}
+    different = []
+    for what, of in aspects.items():
+        usual = _usual([of(record) for record in everyone])
+        if not all(_same(of(record), usual) for record in runs):
+            different.append(f"{what} version differs" if what in VERSIONS else f"different {what}")
+    return different
+
+
+def trained(record: Record) -> tuple[str, ...]:
+    """Return the tasks in the order of the segments; without what adaptive ones add, which is each run's own."""
+    names = [record.tasks[task] for task, _, _ in record.segments]
+    return tuple(names if is_fixed(record) else dict.fromkeys(names))
+
+
+def is_fixed(record: Record) -> bool:
+    """Return whether every segment lasted as long as it was planned."""
+    return record.segment_rule == "fixed"
+
+
+def _usual(values: Sequence[Any]) -> Any:
+    """Return the most frequent value, of several the first."""
+    return NOT_INSTALLED if NOT_INSTALLED in values else max(values, key=values.count)
+
+
+def _same(value: Any, usual: Any) -> bool:
+    if usual == NOT_INSTALLED:
+        return True
+    if isinstance(value, int) and isinstance(usual, int):
+        return abs(value - usual) <= TOLERANCE * usual
+    return bool(value == usual)
+
+
+def _few(cells: Sequence[str]) -> str:
+    shown = ", ".join(cells[:3])
+    return shown if len(cells) <= 3 else f"{shown} and {len(cells) - 3} more"
