@@ -39,15 +39,15 @@ class Section:
         return anchor(self.comparison.regime, self.comparison.sequence)
 
 
-def page(title: str, sections: Sequence[Section], made_with: Iterable[tuple[str, str]], left: int) -> str:
+def page(title: str, sections: Sequence[Section], made_with: Iterable[tuple[str, str]], unfinished: str) -> str:
     """Return the page as HTML. made_with: (name, content) of each file that says how the study was run.
 
-    left: how many runs of the study have not ended yet.
+    unfinished: a sentence on the runs of the study that have not ended yet, if there are any.
     """
     parts = [
         f"<h1>{escape(title)}</h1>",
         _navigation(sections),
-        _warnings(sections, left),
+        _warnings(sections, unfinished),
         *(_section(section) for section in sections),
         _cards(sections),
         _definitions(),
@@ -74,8 +74,8 @@ def _navigation(sections: Sequence[Section]) -> str:
     return "<nav>" + "".join(f'<a href="#{place}">{escape(name)}</a>' for place, name in links) + "</nav>"
 
 
-def _warnings(sections: Sequence[Section], left: int) -> str:
-    lines = [f"{left} run{'s' if left > 1 else ''} of the study not ended yet."] if left else []
+def _warnings(sections: Sequence[Section], unfinished: str) -> str:
+    lines = [unfinished] if unfinished else []
     for section in sections:
         comparison, doubts = section.comparison, section.tables[0].doubts
         lines += [f"{comparison.title}: {doubt}" for doubt in doubts]

@@ -27,9 +27,17 @@ def write_report(
     sections = [_write_section(study.folder, comparison, per_order) for comparison in compared]
     _remove_older(study, sections)
     made_with = [(name, (study.folder / name).read_text()) for name in _sources(study.folder)]
-    html = page(f"Study {study.plan.name}", sections, made_with, len(study.left))
+    html = page(f"Study {study.plan.name}", sections, made_with, _unfinished(study))
     write_file(study.folder / "index.html", html.encode())
     return [section.tables[0] for section in sections]
+
+
+def _unfinished(study: Study) -> str:
+    """Return the sentence that says how much of the study has not ended yet; empty where all has."""
+    if study.unreadable:
+        return f"Whether all runs have ended is not known here: {study.unreadable}"
+    left = len(study.left)
+    return f"{left} run{'s' if left > 1 else ''} of the study not ended yet." if left else ""
 
 
 def _write_section(folder: Path, comparison: Comparison, per_order: bool) -> Section:

@@ -196,3 +196,12 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "different network" in shown and "performance minus finetune" in shown
     assert (folder / "index.html").is_file()
     assert (folder / "figures" / "shared-mixed-5-retention-cloning-order-0.png").is_file()
+
+
+def test_where_the_plan_cannot_be_read_the_page_says_that_what_is_left_is_not_known(tmp_path: Path) -> None:
+    folder = plausible_study(tmp_path / "made-up", {"cloning": 0.9}, 1)
+    path = folder / "study.yaml"
+    path.write_text("tuned: gone.yaml\n" + path.read_text())
+    write_report(open_study(folder))
+    text = (folder / "index.html").read_text()
+    assert "Whether all runs have ended is not known here" in text and "gone.yaml" in text
