@@ -385,7 +385,7 @@ def _print_run(run: "Run") -> None:
     from nestrl.report.tables import metrics_table, retention_table
 
     summary = run.folder.summary()
-    print(f"\n{retention_table(run)}\n\n{metrics_table(run.metrics)}\n")
+    print(f"\n{retention_table(run)}\n\n{metrics_table(run)}\n")
     if summary["missing_references"]:
         print(summary["missing_references"])
     spent = ", ".join(f"{activity} {seconds:.0f} s" for activity, seconds in summary["seconds"].items())

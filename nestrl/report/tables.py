@@ -12,6 +12,7 @@ from nestrl.methods import METHODS, find_method
 from nestrl.nested.levels import LEVELS
 from nestrl.report.comparison import OF_JOINT_TRAINING
 from nestrl.report.mixing import refuse_mixed_segments
+from nestrl.training.config import RunConfig
 from nestrl.training.result import Run
 
 DASH = "–"
@@ -63,13 +64,21 @@ def retention_table(run: Run) -> str:
     return table(["success on", *run.task_names], rows)
 
 
-def metrics_table(metrics: Metrics) -> str:
-    """Return the metrics of one run, each with its definition."""
-    rows = [[title, _number(getattr(metrics, name)), MEASURES[name].definition] for name, title in TITLES.items()]
+def metrics_table(run: Run) -> str:
+    """Return the metrics of one run that mean something for its method, each with its definition."""
+    metrics = run.metrics
+    rows = [
+        [TITLES[name], _number(getattr(metrics, name)), MEASURES[name].definition] for name in _meaningful(run.config)
+    ]
     width = max(len(title) for title in TITLES.values())
     if metrics.steps_to_all is not None:
         rows.append([TO_ALL.title, f"{metrics.steps_to_all:,}", TO_ALL.definition])
     return "\n".join(f"{title:<{width}}  {value:>6}  {definition}" for title, value, definition in rows)
+
+
+def _meaningful(config: RunConfig) -> tuple[str, ...]:
+    """Return the metrics that say something of a run: all, or those that need no segments."""
+    return OF_JOINT_TRAINING if config.trains_jointly else tuple(TITLES)
 
 
 def success_table(success: Mapping[str, Interval]) -> str:
@@ -90,7 +99,7 @@ def comparison_table(runs: Sequence[Run]) -> str:
     rows = []
     for (sequence, method), members in grouped(runs).items():
         values = [run.metrics for run in members]
-        means = OF_JOINT_TRAINING if members[0].config.trains_jointly else tuple(TITLES)
+        means = _meaningful(members[0].config)
         cells = [_estimate(name, values) if name in means else DASH for name in TITLES]
         cells += [_estimate("steps_to_all", values, "{:,.0f}")] if adaptive else []
         rows.append([f"{sequence} {method}", str(len(members)), *cells])

@@ -90,7 +90,7 @@ def test_table_of_runs_has_the_steps_and_refuses_a_mixture(tmp_path: Path) -> No
     head, _, row = comparison_table(runs).splitlines()
     assert head.split("|")[-2].strip() == "steps to all"
     assert row.split("|")[-2].strip() == "3,000 [3,000, 3,000]"
-    assert "3,000" in metrics_table(runs[0].metrics)
+    assert "3,000" in metrics_table(runs[0])
     draw_skills(runs, tmp_path / "skills.png")
     fixed = as_run(tmp_path / "fixed", adaptive("cloning", 0, 1))
     other = as_run(tmp_path / "other", adaptive("cloning", 0, 1), segments="adaptive", target_success=0.8)

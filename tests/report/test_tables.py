@@ -37,7 +37,7 @@ def test_unfinished_segments_are_dashes(make_run: MakeRun) -> None:
 
 
 def test_metrics_table_has_values_and_definitions(make_run: MakeRun) -> None:
-    shown = metrics_table(make_run(left=0.25).metrics)
+    shown = metrics_table(make_run(left=0.25))
     assert "average performance" in shown
     assert "  0.38  Mean over skills of p_i(T)" in shown  # (.25 + .5) / 2
     assert "  0.38  Mean over skills of p_i(end" in shown  # (.75 + 0) / 2
@@ -53,9 +53,11 @@ def test_comparison_groups_by_method_with_intervals(make_run: MakeRun) -> None:
 
 
 def test_joint_training_has_only_its_performance(make_run: MakeRun) -> None:
-    _, _, row = comparison_table([make_run("multitask", left=1.0)]).splitlines()
+    run = make_run("multitask", left=1.0)
+    _, _, row = comparison_table([run]).splitlines()
     performance, *others = (cell.strip() for cell in row.split("|")[3:-1])
     assert performance == "0.75" and set(others) == {"–"}
+    assert "orgetting" not in metrics_table(run)
 
 
 def test_runs_that_were_told_or_measured_otherwise_are_not_averaged(make_run: MakeRun) -> None:
