@@ -20,7 +20,7 @@ STUDIES = {
     "short": "mixed-10, the steps to .9 from scratch",
     "small": "mixed-10, trunk [64, 64], 200 observations a task",
     "drift": "drift-10, two tasks under ten dynamics",
-    "long": "forty segments, 4 MB of memory",
+    "long": "forty segments, 450 observations a task",
     "sac": "three tasks, SAC",
     "gymnasium": "four of gymnasium's tasks",
 }

@@ -88,10 +88,11 @@ def costs(comparison: Comparison) -> StudyFigure:
 def ages(comparison: Comparison) -> StudyFigure:
     """Return what is lost of a skill by its age, a small panel a method, the others in grey behind it."""
     series = {method.label: by_position(method, loss_by_age) for method in comparison.methods if not method.joint}
-    rows = -(-len(series) // PANELS)
+    columns = min(PANELS, len(series))
+    rows = -(-len(series) // columns)
     height = 1.75 * rows + 0.45
     figure = _figure(WIDE, height)
-    panels = figure.subplots(rows, PANELS, sharex=True, sharey=True, squeeze=False).ravel()
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     figure.subplots_adjust(0.07, 0.45 / height, 0.99, 1 - 0.25 / height, 0.08, 0.3)
     for panel, label in zip(panels, series, strict=False):
         for values in series.values():

@@ -21,7 +21,7 @@ Steps = NDArray[np.int64]
 
 LINE, BAND, OWN_SEGMENT = "#0072B2", "#56B4E9", "#E69F00"  # Okabe and Ito (2008): told apart by colour-blind eyes
 MATRIX_COLOURS = "cividis"
-MOST_LONG_NUMBERS = 10  # columns of a matrix up to which a cell has room for two digits
+MOST_LONG_NUMBERS, MOST_NUMBERS = 10, 20  # columns of a matrix up to which a cell has room for two digits, and for one
 COLUMN_WIDTH, STRIP_HEIGHT, ROW_HEIGHT, TEXT_HEIGHT = 4.4, 0.55, 0.3, 0.9  # inches
 
 
@@ -76,11 +76,12 @@ def draw_matrix(axes: Any, matrix: Floats, rows: Sequence[str], columns: Sequenc
     """Draw a retention matrix (segments, tasks), values in 0..1, into empty axes; cells of NaN stay empty."""
     axes.imshow(matrix, vmin=0, vmax=1, cmap=MATRIX_COLOURS, aspect="auto")
     for (row, task), value in np.ndenumerate(matrix):
-        if not np.isnan(value):
+        if not np.isnan(value) and len(columns) <= MOST_NUMBERS:
             text = f"{value:.2f}" if len(columns) <= MOST_LONG_NUMBERS else f"{value:.1f}".lstrip("0")
             axes.text(task, row, text, ha="center", va="center", fontsize=7, color=_readable_on(value))
     turned = {"rotation": 30, "ha": "right"} if max(map(len, columns)) > 2 else {}
-    axes.set_xticks(range(len(columns)), columns, fontsize=7, **turned)
+    small = 7 if len(columns) <= MOST_NUMBERS else 5
+    axes.set_xticks(range(len(columns)), columns, fontsize=small, **turned)
     axes.set_yticks(range(len(rows)), rows, fontsize=7)
 
 
