@@ -1,10 +1,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from nestrl.report.pictures import draw_skills, draw_strips
+from nestrl.report.pictures import draw_matrix, draw_skills, draw_strips
 from nestrl.training.result import Run
 
 MakeRun = Callable[..., Run]
@@ -31,3 +32,10 @@ def test_a_mean_is_drawn_as_far_as_all_runs_go(make_run: MakeRun) -> None:
         figure = Figure()
         draw_strips(figure, curves, 16)
         assert [strip.lines[0].get_xdata().tolist() for strip in figure.axes] == [[0, 10], [0, 10]]
+
+
+@pytest.mark.parametrize(("tasks", "texts"), [(3, ["0.50"] * 6), (12, [".5"] * 24), (30, [])])
+def test_a_matrix_of_many_tasks_has_colours_alone(tasks: int, texts: list[str]) -> None:
+    axes = Figure().subplots()
+    draw_matrix(axes, np.full((2, tasks), 0.5), ["after 1", "after 2"], [str(task) for task in range(tasks)])
+    assert [text.get_text() for text in axes.texts] == texts
