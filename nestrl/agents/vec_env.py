@@ -94,6 +94,7 @@ class TaskVecEnv(VecEnv):
         infos: Infos = [{} for _ in range(self.num_envs)]
         if dones.any():
             self._report(infos, dones, terminated, step_infos)
+            self._choose_stride()
             self._forget(dones)
         observations = self._remembered(self.union.observe(self.task_index, observations), rewards)
         return observations, self._scaling.scaled(rewards, dones), dones, infos
@@ -177,7 +178,6 @@ class TaskVecEnv(VecEnv):
         returns = self._returns[rows]
         sums = float(returns.sum()), float((returns**2).sum()), int(success[rows].sum())
         self.tally = self.tally.plus(Tally(0, len(rows), *sums))
-        self._choose_stride()
         for row, ending in zip(rows.tolist(), endings, strict=True):
             infos[row] = {
                 "episode": {"r": float(self._returns[row]), "l": int(self._lengths[row]), "t": 0.0},

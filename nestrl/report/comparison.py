@@ -23,7 +23,7 @@ from nestrl.evaluation.retention import (
 )
 from nestrl.evaluation.statistics import Interval, paired_difference, probability_of_improvement, stratified_interval
 from nestrl.methods import Card, find_method
-from nestrl.report.mixing import deviations, is_fixed, mixed_runs, refuse_what_never_mixes, trained
+from nestrl.report.mixing import deviations, mixed_runs, refuse_what_never_mixes
 from nestrl.studies.ledger import Record
 from nestrl.studies.study import Study
 from nestrl.training.references import how_to_make
@@ -59,7 +59,7 @@ class MethodRuns:
     @property
     def adaptive(self) -> bool:
         """Whether segments ended as their tasks were learned, so that every run has its own number of them."""
-        return not is_fixed(self.records[0])
+        return not self.records[0].fixed
 
     @cached_property
     def by_run(self) -> list[dict[str, Any]]:
@@ -186,8 +186,8 @@ def estimate(values: Sequence[float | None], orders: Sequence[int], bounds: Boun
 
 def paired(first: MethodRuns, second: MethodRuns) -> list[tuple[int, int]]:
     """Return the places in both of the runs that share seed and order, by its number and by its tasks."""
-    places = {(record.order, record.seed, trained(record)): place for place, record in enumerate(first.records)}
-    keys = [(record.order, record.seed, trained(record)) for record in second.records]
+    places = {(record.order, record.seed, record.trained_tasks): place for place, record in enumerate(first.records)}
+    keys = [(record.order, record.seed, record.trained_tasks) for record in second.records]
     return [(places[key], place) for place, key in enumerate(keys) if key in places]
 
 
@@ -288,7 +288,7 @@ def _references(study: Study, place: tuple[str, str]) -> dict[str, tuple[Any, An
 
 def _reference_doubts(study: Study, records: Sequence[Record], references: ReferenceCurves) -> list[str]:
     """Return a sentence for the reference curves that are missing, and one for those that some run outlasted."""
-    tasks = dict.fromkeys(task for record in records for task in trained(record))
+    tasks = dict.fromkeys(task for record in records for task in record.trained_tasks)
     missing = [task for task in tasks if task not in references]
     usable = [long_enough(references, record.curves) for record in records]
     short = [task for task in tasks if task in references and not all(task in curves for curves in usable)]

@@ -18,9 +18,9 @@ VERSIONS: dict[str, Callable[[Record], Any]] = {
     "envpool": lambda record: record.versions.get("envpool", NOT_INSTALLED),
 }
 MUST_AGREE: dict[str, Callable[[Record], Any]] = VERSIONS | {
-    "environment steps": lambda record: record.environment_steps if is_fixed(record) else AS_NEEDED,
+    "environment steps": lambda record: record.environment_steps if record.fixed else AS_NEEDED,
     "network": lambda record: list(record.network),
-    "evaluations": lambda record: len(record.steps) if is_fixed(record) else AS_NEEDED,
+    "evaluations": lambda record: len(record.steps) if record.fixed else AS_NEEDED,
     "evaluation episodes": lambda record: record.episodes,
 }
 """What runs of one table must have in common, unless a flag allows that they are mixed."""
@@ -34,7 +34,7 @@ def refuse_what_never_mixes(records: Sequence[Record]) -> None:
     refuse_mixed("runs of different tasks", [(record.cell, ", ".join(sorted(record.tasks))) for record in records])
     refuse_mixed_segments([(record.cell, record.segment_rule) for record in records])
     for order in sorted({record.order for record in records}):
-        alike = [(record.cell, ", ".join(trained(record))) for record in records if record.order == order]
+        alike = [(record.cell, ", ".join(record.trained_tasks)) for record in records if record.order == order]
         refuse_mixed(f"runs of order {order} that train their tasks in different orders", alike)
 
 
@@ -76,17 +76,6 @@ def deviations(runs: Sequence[Record], everyone: Sequence[Record]) -> list[str]:
         if not all(_same(of(record), usual) for record in runs):
             different.append(f"{what} version differs" if what in VERSIONS else f"different {what}")
     return different
-
-
-def trained(record: Record) -> tuple[str, ...]:
-    """Return the tasks in the order of the segments; without what adaptive ones add, which is each run's own."""
-    names = [record.tasks[task] for task, _, _ in record.segments]
-    return tuple(names if is_fixed(record) else dict.fromkeys(names))
-
-
-def is_fixed(record: Record) -> bool:
-    """Return whether every segment lasted as long as it was planned."""
-    return record.segment_rule == "fixed"
 
 
 def _usual(values: Sequence[Any]) -> Any:

@@ -79,6 +79,17 @@ class Record:
         return self.status == FINISHED
 
     @property
+    def fixed(self) -> bool:
+        """Whether every segment lasted as long as it was planned."""
+        return self.segment_rule == "fixed"
+
+    @property
+    def trained_tasks(self) -> tuple[str, ...]:
+        """The tasks in the order of the segments; without what adaptive ones add, which is each run's own."""
+        names = [self.tasks[task] for task, _, _ in self.segments]
+        return tuple(names if self.fixed else dict.fromkeys(names))
+
+    @property
     def curves(self) -> SuccessCurves:
         """Success of every task at every evaluation. Raises BadConfig for a failed run."""
         if not self.finished:

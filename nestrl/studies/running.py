@@ -211,7 +211,7 @@ def _recorded(record: Record) -> dict[str, Any]:
     return {
         "method": record.method_name,
         "method_options": record.options,
-        "tasks": [record.tasks[task] for task, *_ in record.segments] if record.segment_rule == "fixed" else None,
+        "tasks": record.trained_tasks if record.fixed else None,
         "agent": record.agent,
         "evaluation_episodes": record.episodes,
         "segments": record.segment_rule,
@@ -224,7 +224,7 @@ def _to_be_recorded(config: RunConfig, record: Record) -> dict[str, Any]:
     return {
         "method": config.method,
         "method_options": config.as_written.method_options,
-        "tasks": [segment.task for segment in config.sequence.segments] if config.segments == "fixed" else None,
+        "tasks": tuple(each.task for each in config.sequence.segments) if config.segments == "fixed" else None,
         "agent": None if record.agent is None else config.agent.chosen,
         "evaluation_episodes": config.evaluation_episodes,
         "segments": config.segment_rule,
