@@ -1,5 +1,6 @@
 """EnvPool's tasks as gymnasium environments: restarts within the step, seeds, starts, and what is said of mistakes."""
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ envpool = pytest.importorskip("envpool", reason="the extra envpool is not instal
 pytestmark = pytest.mark.filterwarnings("ignore:num_threads is 2")
 DOOR = "envpool:MetaWorld/DoorOpen-v3"
 REACH = "envpool:FetchReachDense-v4"  # the quickest to make
+RUNNING_AWAY = "envpool:MetaWorld/ShelfPlace-v3"
 HORIZON = 5
 
 
@@ -121,7 +123,7 @@ def test_stable_baselines3_is_told_what_it_expects() -> None:
     assert not vec_env.resumes_exactly
 
 
-@pytest.mark.parametrize("env_id", [DOOR, REACH])
+@pytest.mark.parametrize("env_id", [DOOR, REACH, RUNNING_AWAY])
 def test_the_seed_alone_decides_whatever_the_threads(env_id: str) -> None:
     one, two = made(env_id), made(env_id, num_threads=2)
     first = list(course(one, seed=7))
@@ -130,8 +132,9 @@ def test_the_seed_alone_decides_whatever_the_threads(env_id: str) -> None:
     assert not same(first, list(course(one, seed=8)))
 
 
-def test_simulation_i_has_the_stream_of_seed_plus_i() -> None:
-    environment = made(DOOR)
+@pytest.mark.parametrize("env_id", [DOOR, RUNNING_AWAY])
+def test_simulation_i_has_the_stream_of_seed_plus_i(env_id: str) -> None:
+    environment = made(env_id)
     first, second = list(course(environment, seed=7)), list(course(environment, seed=8))
     assert same([rows[1:] for rows in first], [rows[:-1] for rows in second])
     largest = environment.reset(seed=2**31 - 1)[0]  # the seeds of the others begin at 0 again
@@ -146,6 +149,15 @@ def test_goals_and_objects_differ_between_simulations_and_between_episodes(task:
     assert len(np.unique(starts.round(6), axis=0)) == 6
     assert np.ptp(starts[:, 36:39], axis=0).max() > 0.01 or np.ptp(starts[:, 4:7], axis=0).max() > 0.01  # in m
     assert starts[:, 36:39].any()  # the goal is observed
+
+
+@pytest.mark.parametrize("task", continual_world.SEQUENCES["cw10"]().tasks, ids=lambda task: task.name)
+def test_goals_stay_where_they_can_be_reached_in_later_episodes(task: Task) -> None:
+    environment = make_environment(dataclasses.replace(task, env_kwargs={"max_episode_steps": 1}), 2)
+    first = environment.reset(seed=0)[0]
+    later = [environment.step(np.zeros((2, 4), np.float32))[0] for _ in range(3)] + [environment.reset()[0]]
+    environment.close()
+    assert np.abs(np.stack(later)[..., 36:39] - first[:, 36:39]).max() < 0.3  # in m
 
 
 def test_without_a_seed_the_starts_are_random() -> None:
