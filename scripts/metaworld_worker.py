@@ -5,7 +5,7 @@ Reads one request a line from standard input and answers each with one line on s
 {"do": "versions"}                                        {"metaworld": "3.1.1", ...}
 {"do": "make", "task": "push-v3", "n": 8, "horizon": 200, "partially_observable": false}
                                                           {"low": [...], "high": [...]}: bounds (d,) of a start
-{"do": "reset", "seeds": [n numbers]}                     {"observations": (n, 39)}: random starts
+{"do": "reset", "seeds": [n numbers] or null}             {"observations": (n, 39)}: random starts
 {"do": "start", "starts": (n, d)}                         {"observations": (n, 39)}: these starts
 {"do": "step", "actions": (n, 4)}                         {"observations": (n, 39), "rewards": (n,), "success": (n,)}
 {"do": "expert", "observations": (n, 39)}                 {"actions": (n, 4)}: of the task's scripted policy
@@ -53,11 +53,12 @@ class Simulations:
         space = self._environments[0]._random_reset_space
         return {"low": space.low.tolist(), "high": space.high.tolist()}
 
-    def reset(self, seeds: list[int]) -> Answer:
-        """Start an episode everywhere; simulation i draws with seeds[i]. `reset(seed=)` would change nothing."""
-        for environment, seed in zip(self._environments, seeds, strict=True):
+    def reset(self, seeds: list[int] | None) -> Answer:
+        """Start an episode everywhere; simulation i draws with seeds[i], or goes on. `reset(seed=)` does nothing."""
+        for environment, seed in zip(self._environments, seeds or [None] * len(self._environments), strict=True):
             vars(environment).pop("_get_state_rand_vec", None)
-            environment.seed(seed)
+            if seed is not None:
+                environment.seed(seed)
         return self._started()
 
     def start(self, starts: list[list[float]]) -> Answer:

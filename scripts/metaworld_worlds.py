@@ -34,8 +34,8 @@ class World(Protocol):
 
     n: int
 
-    def reset(self, seeds: list[int]) -> Floats:
-        """Start an episode in each; return observations (n, 39)."""
+    def reset(self, seeds: list[int] | None) -> Floats:
+        """Start an episode in each, for None the next of its stream; return observations (n, 39)."""
 
     def step(self, actions: Floats) -> tuple[Floats, Floats, Bools]:
         """Advance all by actions (n, 4); return observations (n, 39), rewards (n,), success (n,)."""
@@ -48,8 +48,8 @@ class EnvPoolWorld:
         self.n = n
         self._environment = make_environment(task, n, evaluation=True)
 
-    def reset(self, seeds: list[int]) -> Floats:
-        """Make all simulations anew and start an episode in each."""
+    def reset(self, seeds: list[int] | None) -> Floats:
+        """Start an episode in each; seeds make all simulations anew."""
         observations, _ = self._environment.reset(seed=seeds)  # type: ignore[arg-type]  # as gymnasium documents it
         return np.array(observations)
 
@@ -98,7 +98,7 @@ class OfficialWorld:
         self.n = n
         return np.array(answer["low"]), np.array(answer["high"])
 
-    def reset(self, seeds: list[int]) -> Floats:
+    def reset(self, seeds: list[int] | None) -> Floats:
         """Start a random episode in each simulation."""
         return np.array(self.ask("reset", seeds=seeds)["observations"])
 

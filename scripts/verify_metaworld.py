@@ -76,10 +76,13 @@ Found = dict[str, dict[str, Any]]
 
 
 def played(world: World, policy: Policy, episodes: int, horizon: int) -> dict[str, Bools]:
-    """Play whole episodes; return which of them (episodes,) held success "at any step" and "at the end"."""
+    """Play whole episodes; return which of them (episodes,) held success "at any step" and "at the end".
+
+    All but the first are played where another has ended, as in training.
+    """
     ever, last = [], []
     for first in range(0, episodes, world.n):
-        observations = world.reset([SEED + first + i for i in range(world.n)])
+        observations = world.reset(None if first else [SEED + i for i in range(world.n)])
         any_step = success = np.zeros(world.n, bool)
         for _ in range(horizon):
             observations, _, success = world.step(policy(observations))

@@ -59,8 +59,8 @@ class Blinks:
 
     n = 2
 
-    def reset(self, seeds: list[int]) -> np.ndarray:
-        self._seeds, self._steps = np.array(seeds), 0
+    def reset(self, seeds: list[int] | None) -> np.ndarray:
+        self._seeds, self._steps = self._seeds + self.n if seeds is None else np.array(seeds), 0
         return np.zeros((self.n, 39))
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
