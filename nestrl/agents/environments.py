@@ -1,7 +1,9 @@
 """Any gymnasium id as a vector environment that restarts finished episodes within the step, and how to read one."""
 
 import importlib
+import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -19,25 +21,27 @@ OUR_IDS = "nestrl/"
 """In the ids of our own environments, which declare the scales of their observations."""
 SUCCESS_KEYS = ("is_success", "success")
 """Entries of a step's info, either of which tells that an episode has succeeded."""
+DIVERGED_KEYS = ("diverged",)
+"""An entry of a step's info that tells that the simulation broke down, and its episode has ended with that."""
 
 
 def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorEnv[Any, Any, Any]:
     """Return n simulations of the task as one vector environment with autoreset SAME_STEP, not yet reset.
 
     The environment's own vector class is used if it restarts episodes within the step (the rover tasks' does); else n
-    ordinary environments are stepped one after the other.
+    ordinary environments are stepped one after the other, of whose info only what is read comes through.
 
     Raises UnknownName for an id that nobody registered, EnvironmentFault if making it fails.
     """
     spec, given = find_spec(task.env_id), task.arguments(evaluation=evaluation)
     try:
-        if spec.vector_entry_point is not None:
-            environment = gymnasium.make_vec(spec, n, vectorization_mode="vector_entry_point", **given)
-            if environment.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
-                return environment
-            environment.close()
+        if spec.vector_entry_point is not None and (own := _own_vector(spec, n, given)):
+            return own
         same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
-        return gymnasium.make_vec(spec, n, vectorization_mode="sync", vector_kwargs=same_step, **given)
+        wrappers = (OnlyWhatIsRead,)
+        return gymnasium.make_vec(
+            spec, n, vectorization_mode="sync", vector_kwargs=same_step, wrappers=wrappers, **given
+        )
     except NestrlError:
         raise
     except Exception as error:
@@ -46,6 +50,51 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
             f"{task.env_id} could not be made{arguments}: {type(error).__name__}: {error}. "
             f"Try gymnasium.make({task.env_id!r}) by itself, and check the task's arguments."
         ) from error
+
+
+def _own_vector(spec: EnvSpec, n: int, given: dict[str, Any]) -> VectorEnv[Any, Any, Any] | None:
+    """Return n simulations in the environment's own vector class, or None where that is of no use here."""
+    try:
+        environment = gymnasium.make_vec(spec, n, vectorization_mode="vector_entry_point", **given)
+    except NestrlError:
+        raise
+    except Exception as error:
+        warnings.warn(
+            f"{spec.id}: its vector class could not be made ({type(error).__name__}: {error}); ordinary environments "
+            "are stepped one after the other in its place, which is slower.",
+            stacklevel=3,
+        )
+        return None
+    if environment.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
+        return environment
+    environment.close()
+    return None
+
+
+class OnlyWhatIsRead(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An ordinary environment without what a vector of them would stumble over.
+
+    gymnasium packs every entry of info into an array, which not all can be, and keeps the last observation of an
+    episode by reference, which `reset` may then fill with the next start.
+    """
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; its info is not read."""
+        return self.env.reset(seed=seed, options=options)[0], {}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Advance the environment; `info` has what it says of SUCCESS_KEYS and DIVERGED_KEYS, as bools."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if terminated or truncated:
+            observation = deepcopy(observation)
+        told = {key: _one_bool(key, info[key]) for key in (*SUCCESS_KEYS, *DIVERGED_KEYS) if key in info}
+        return observation, reward, bool(terminated), bool(truncated), told
+
+
+def _one_bool(key: str, said: Any) -> bool:
+    if np.size(said) != 1:
+        raise EnvironmentFault(f"info[{key!r}] has shape {np.shape(said)}; it must be one bool.")
+    return bool(said)
 
 
 def find_spec(env_id: str) -> EnvSpec:
@@ -84,9 +133,11 @@ def name_of(environment: VectorEnv[Any, Any, Any]) -> str:
 
 
 def asked(environment: VectorEnv[Any, Any, Any], method: str, *arguments: Any, **options: Any) -> Any:
-    """Return what `reset` or `step` returns; what it raises becomes an EnvironmentFault that names the environment."""
+    """Return what `reset`, `step` or `close` does; what it raises becomes an EnvironmentFault with the world's name."""
     try:
         return getattr(environment, method)(*arguments, **options)
+    except NestrlError:
+        raise
     except Exception as error:
         name, kind = name_of(environment), type(error).__name__
         raise EnvironmentFault(f"{name} raised in {method}: {kind}: {error}. `nestrl check` looks for more.") from error
@@ -94,6 +145,11 @@ def asked(environment: VectorEnv[Any, Any, Any], method: str, *arguments: Any, *
 
 def ended_observations(environment: VectorEnv[Any, Any, Any], infos: Mapping[str, Any], rows: NDArray[np.intp]) -> Any:
     """Return the last observations (m, ...) of the episodes that ended in simulations `rows` (m,) during a step."""
+    if "final_obs" not in infos:
+        raise EnvironmentFault(
+            f"{name_of(environment)} restarts episodes within the step, but its infos have no 'final_obs' with their "
+            "last observations, as gymnasium's SAME_STEP wants it; mend its vector class."
+        )
     final = infos["final_obs"]
     if isinstance(final, np.ndarray) and final.dtype != object:
         return final[rows]
@@ -107,10 +163,12 @@ def succeeded(infos: Mapping[str, Any], n: int) -> NDArray[np.bool_]:
 
     Where an episode has ended, gymnasium keeps its report in `final_info`; what stands beside it is the next start's.
     """
-    success = _reported_success(infos, n)
-    if "_final_info" in infos:
-        success = np.where(infos["_final_info"], _reported_success(infos["final_info"], n), success)
-    return success
+    return _reported(infos, n, SUCCESS_KEYS)
+
+
+def diverged(infos: Mapping[str, Any], n: int) -> NDArray[np.bool_]:
+    """Return which of n simulations reported `diverged` in the step that they have just taken, (n,)."""
+    return _reported(infos, n, DIVERGED_KEYS)
 
 
 def tells_success(infos: Mapping[str, Any]) -> bool:
@@ -118,12 +176,15 @@ def tells_success(infos: Mapping[str, Any]) -> bool:
     return any(key in report for report in (infos, infos.get("final_info", {})) for key in SUCCESS_KEYS)
 
 
-def _reported_success(infos: Mapping[str, Any], n: int) -> NDArray[np.bool_]:
-    success = np.zeros(n, bool)
-    for key in SUCCESS_KEYS:
+def _reported(infos: Mapping[str, Any], n: int, keys: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return which of n simulations said so under any of the keys, (n,)."""
+    any_said = np.zeros(n, bool)
+    for key in keys:
         if key in infos:
             said = np.asarray(infos[key])
             if said.size != n:
                 raise EnvironmentFault(f"info[{key!r}] has shape {said.shape[1:]}; it must be one bool.")
-            success |= said.astype(bool).reshape(n)
-    return success
+            any_said |= said.astype(bool).reshape(n)
+    if "_final_info" in infos:
+        any_said = np.where(infos["_final_info"], _reported(infos["final_info"], n, keys), any_said)
+    return any_said

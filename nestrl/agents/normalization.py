@@ -29,24 +29,35 @@ def normalizer_rows(
     An environment that declares `observation_scale` (its size,) is taken at its word, with mean 0. Any other task is
     measured on 2000 steps of random actions, always the same ones, in 16 simulations as it trains in: not on held-out
     episodes, and alike however many of those are examined. Scales are floored at 0.05. Unused features have mean 0 and
-    scale 1.
+    scale 1. Raises EnvironmentFault for a declaration that is no scale.
     """
     mean = np.zeros((union.n_tasks, union.feature_size), np.float32)
     scale = np.ones_like(mean)
     for index, environment in enumerate(environments):
         declared = getattr(environment, "observation_scale", None)
         if declared is not None:
-            scale[index, : len(declared)] = declared
+            size = union.observation_sizes[index]
+            scale[index, :size] = _required_scale(declared, size, environment)
             continue
         measured = make_environment(tasks[index], SIMULATIONS)
         try:
             features = _random_observations(measured, union, index)
         finally:
-            measured.close()
+            asked(measured, "close")
         mean[index], spread = features.mean(0), features.std(0)
         used = np.arange(union.feature_size) < union.observation_sizes[index]
         scale[index] = np.where(used, np.maximum(spread, SMALLEST_SCALE), 1.0)
     return mean, scale
+
+
+def _required_scale(declared: Any, size: int, environment: VectorEnv[Any, Any, Any]) -> NDArray[np.float64]:
+    scale = np.asarray(declared, float)
+    if scale.shape == (size,) and np.isfinite(scale).all() and (scale > 0).all():
+        return scale
+    raise EnvironmentFault(
+        f"{name_of(environment)} declares an observation_scale of shape {scale.shape}, from {scale.min(initial=1):g}; "
+        f"it must be one finite number above 0 for each of the {size} of its flattened observation."
+    )
 
 
 def _random_observations(environment: VectorEnv[Any, Any, Any], union: UnionSpace, index: int) -> NDArray[np.float64]:

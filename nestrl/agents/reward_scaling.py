@@ -27,6 +27,10 @@ class RewardScaling:
         self._returns = np.zeros(n)
         self._spread = RunningMeanStd()
 
+    def begin(self) -> None:
+        """Forget the returns of episodes that are not finished: all simulations start anew."""
+        self._returns[:] = 0.0
+
     def scaled(self, rewards: NDArray[Any], dones: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return what the learner gets for rewards (n,), given which episodes ended with them (n,)."""
         if not isinstance(self.scale, str):

@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from nestrl.agents.environments import asked, ended_observations, name_of, succeeded
+from nestrl.agents.environments import asked, diverged, ended_observations, name_of, succeeded
 from nestrl.agents.reward_scaling import RewardScaling
 from nestrl.agents.tally import Tally
 from nestrl.errors import EnvironmentFault, TrainingDiverged
@@ -76,6 +76,7 @@ class TaskVecEnv(VecEnv):
         observations, _ = asked(self.environment, "reset", seed=None if seed is None else int(seed))
         self._reset_seeds()
         self._forget(np.ones(self.num_envs, bool))
+        self._scaling.begin()
         return self._remembered(self.union.observe(self.task_index, observations), np.zeros(self.num_envs))
 
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -132,7 +133,7 @@ class TaskVecEnv(VecEnv):
 
     def close(self) -> None:
         """Free the simulations."""
-        self.environment.close()
+        asked(self.environment, "close")
 
     def _require_finite(self, observations: Observations, rewards: NDArray[Any], rows: NDArray[np.intp]) -> None:
         """Raise EnvironmentFault at the first simulation, of those in `rows`, that gave NaN or infinity."""
@@ -170,9 +171,9 @@ class TaskVecEnv(VecEnv):
         """Write what ended into the infos of simulations that are done."""
         rows = np.flatnonzero(dones)
         endings = self.union.observe(self.task_index, ended_observations(self.environment, step_infos, rows))
-        diverged = np.asarray(step_infos.get("diverged", np.zeros(self.num_envs, bool)))[rows]
-        self.diverged_count += int(diverged.sum())
-        endings[diverged] = self._newest[rows[diverged]]
+        broken = diverged(step_infos, self.num_envs)[rows]
+        self.diverged_count += int(broken.sum())
+        endings[broken] = self._newest[rows[broken]]
         self._require_finite(endings, np.zeros(len(rows)), rows)
         success = self._succeeded if self.success_threshold is None else self._returns >= self.success_threshold
         returns = self._returns[rows]

@@ -16,10 +16,10 @@ from stable_baselines3.common.env_checker import check_env as stable_baselines3_
 
 from nestrl.agents.environments import SUCCESS_KEYS, find_spec
 from nestrl.errors import BadConfig, EnvironmentFault
+from nestrl.evaluation.rollouts import LONGEST_EPISODE
 from nestrl.tasks.union import UnionSpace
 
 SAMPLE_STEPS = 2_000  # random actions from which all but the formal checks are judged
-LONGEST_EPISODE = 20_000  # steps after which an episode that has not ended counts as endless
 SAMPLE_SECONDS = 30.0  # a slow environment is judged on what it does in this time
 SLOW = 500.0  # steps/s; below it, 150,000 steps of a segment take over five minutes
 LARGE = 1e3  # an observation beyond this drowns the others
@@ -130,7 +130,11 @@ def _gymnasium(make: Make) -> Iterator[Finding]:
 def _stable_baselines3(make: Make) -> Iterator[Finding]:
     env = make().unwrapped  # wrappers hide compute_reward, which it asks goal environments for
     with closing(env), redirect_stdout(io.StringIO()):
-        stable_baselines3_check(env, warn=True, skip_render_check=True)
+        try:
+            stable_baselines3_check(env, warn=True, skip_render_check=True)
+        except AssertionError as error:  # of types, for example, that are read as what they are meant for
+            yield Finding("warn", f"stable-baselines3's checker: {error}", "Only stable-baselines3 alone would mind.")
+            return
     yield Finding("ok", "stable-baselines3's checker is content")
 
 
@@ -254,7 +258,9 @@ def _indices(indices: np.ndarray) -> str:
 
 def _horizon(sample: Sample, limit: int | None) -> Iterator[Finding]:
     remedy = "Register it with max_episode_steps=..., so that every episode ends."
-    if limit is not None:
+    if limit is not None and limit > LONGEST_EPISODE:
+        yield Finding("error", f"episodes may have {limit} steps, more than {LONGEST_EPISODE}", "Split the task.")
+    elif limit is not None:
         yield Finding("ok", f"episodes end after at most {limit} steps")
     elif not sample.returns:
         yield Finding("error", f"no episode ended within {len(sample.rewards)} steps", remedy)

@@ -117,7 +117,7 @@ def _raise_if_unusable(
     if running.any():
         raise EnvironmentFault(
             f"{name}: an evaluation episode did not end within {LONGEST_EPISODE} steps; register the environment with "
-            "max_episode_steps."
+            f"max_episode_steps of at most {LONGEST_EPISODE}."
         )
     if not np.isfinite(returns).all():
         raise EnvironmentFault(

@@ -9,10 +9,11 @@
       - {task: mine, steps: 300000}
 
 In place of `segments`, `steps: 200000` trains every task once, in the order of the list. `tasks: mixed-10` takes those
-tasks of a named sequence that the segments name. `revisits_are_new: true` counts a task that comes back as a new one.
-`evaluation_kwargs` of a task replace some of its `kwargs` when success is measured. `reward_scale: 0.01` multiplies the
-rewards that the learner gets, `reward_scale: auto` finds by what. `agent: {n_envs: 64}` gives the settings of the
-learner (nestrl.AgentConfig) that these tasks want; what is set at the command line goes before them.
+tasks of a named sequence that the segments name, and the learner that it wants. `revisits_are_new: true` counts a task
+that comes back as a new one. `evaluation_kwargs` of a task replace some of its `kwargs` when success is measured.
+`reward_scale: 0.01` multiplies the rewards that the learner gets, `reward_scale: auto` finds by what. `agent: {n_envs:
+64}` gives the settings of the learner (nestrl.AgentConfig) that these tasks want; what is set at the command line goes
+before them.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,10 +43,10 @@ def read_sequence(path: Path, named: Named) -> TaskSequence:
         values = yaml.load(path.read_text(encoding="utf-8"), _LineLoader)
     except OSError as error:
         raise BadConfig(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: of a date that there is not, or not UTF-8
         raise BadConfig(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     values = _mapping(path, values, 1, "the file", SEQUENCE_KEYS, required=("tasks",))
-    tasks = _tasks(path, values, named)
+    tasks, agent = _tasks(path, values, named)
     segments = _segments(path, values, tasks)
     trained = {segment.task for segment in segments}
     known = {task.name for task in tasks}
@@ -57,33 +58,37 @@ def read_sequence(path: Path, named: Named) -> TaskSequence:
             tuple(tasks),
             segments,
             values.get("revisits_are_new", False),
-            _without_lines(values.get("agent", {})),
+            _without_lines(values["agent"]) if "agent" in values else agent,
         )
     except BadConfig as error:
         raise BadConfig(f"{path}: {error}") from error
 
 
-def _tasks(path: Path, values: Keys, named: Named) -> list[Task]:
-    """Return the tasks that are listed, or all of a named sequence."""
+def _tasks(path: Path, values: Keys, named: Named) -> tuple[list[Task], Mapping[str, Any]]:
+    """Return the tasks that are listed, or all of a named sequence, and the settings of the learner that it wants."""
     tasks = values["tasks"]
     if isinstance(tasks, list):
-        return [_task(path, entry, values[LINE]) for entry in tasks]
+        return [_task(path, entry, values[LINE]) for entry in tasks], {}
     if tasks not in named:
         where = f"{path}, line {values[LINE]}"
         raise UnknownName(f"{where}: no sequence {tasks!r} to take the tasks of.{nearest(tasks, named)}")
-    return list(named[tasks]().tasks)
+    sequence = named[tasks]()
+    return list(sequence.tasks), sequence.agent
 
 
 def _task(path: Path, entry: Any, line: int) -> Task:
     values = _mapping(path, entry, line, "an entry of 'tasks'", TASK_KEYS, required=("name", "env"))
-    return Task(
-        values["name"],
-        values["env"],
-        _without_lines(values.get("kwargs", {})),
-        values.get("success_threshold"),
-        _without_lines(values.get("evaluation_kwargs", {})),
-        values.get("reward_scale", 1.0),
-    )
+    try:
+        return Task(
+            values["name"],
+            values["env"],
+            _without_lines(values.get("kwargs", {})),
+            values.get("success_threshold"),
+            _without_lines(values.get("evaluation_kwargs", {})),
+            values.get("reward_scale", 1.0),
+        )
+    except BadConfig as error:
+        raise BadConfig(f"{path}, line {values[LINE]}: {error}") from error
 
 
 def _segments(path: Path, values: Keys, tasks: list[Task]) -> tuple[Segment, ...]:

@@ -1,5 +1,6 @@
 """A task, a segment of training on it, and the sequence of segments that makes up a life: plain frozen data."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,21 @@ class Task:
         if threshold is not None and not (isinstance(threshold, int | float) and math.isfinite(threshold)):
             raise BadConfig(f"Task {self.name!r} has success_threshold {threshold!r}; give a finite number.")
         object.__setattr__(self, "success_threshold", threshold)
+
+        for given in (self.env_kwargs, self.evaluation_kwargs):
+            self._require_json(given)
+
+    def _require_json(self, arguments: Mapping[str, Any]) -> None:
+        """Raise BadConfig for what would come back from a file as something else: the run could not be resumed."""
+        try:
+            same = json.loads(json.dumps(dict(arguments))) == arguments
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            raise BadConfig(
+                f"Task {self.name!r} has arguments that a run's file would not give back: {dict(arguments)!r}; give "
+                "finite numbers, text, true, false, null, lists, and mappings with text as keys."
+            )
 
     def arguments(self, *, evaluation: bool) -> dict[str, Any]:
         """Return the environment's arguments for training or for evaluation."""

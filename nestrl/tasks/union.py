@@ -79,6 +79,7 @@ class UnionSpace:
         own = np.clip(actions[:, : len(center)], -1.0, 1.0) * half_range + center
         if np.issubdtype(space.dtype, np.integer):
             own = np.rint(own)
+        own = np.clip(own, space.low.ravel(), space.high.ravel())  # rounding may leave them by a hair
         return np.asarray(own, dtype=space.dtype).reshape(-1, *space.shape)
 
     def layout(self) -> str:
@@ -171,9 +172,9 @@ def _space_to_dict(space: gymnasium.Space[Any]) -> dict[str, Any]:
     return {"box": list(box.shape), "dtype": np.dtype(box.dtype).name, **bounds}
 
 
-def _bounds(values: NDArray[Any]) -> list[float | None]:
+def _bounds(values: NDArray[Any]) -> list[float | int | None]:
     """Return a Box's bounds ravelled, None for no bound: JSON has no infinity."""
-    return [float(value) if np.isfinite(value) else None for value in values.ravel()]
+    return [value.item() if np.isfinite(value) else None for value in values.ravel()]
 
 
 def _space_from_dict(values: Mapping[str, Any]) -> gymnasium.Space[Any]:
@@ -181,7 +182,7 @@ def _space_from_dict(values: Mapping[str, Any]) -> gymnasium.Space[Any]:
         return spaces.Dict({key: _space_from_dict(part) for key, part in values["dict"].items()})
     if "discrete" in values:
         return spaces.Discrete(values["discrete"], start=values["start"])
-    low = np.array([-np.inf if bound is None else bound for bound in values["low"]])
-    high = np.array([np.inf if bound is None else bound for bound in values["high"]])
     shape, dtype = values["box"], np.dtype(values["dtype"])
-    return spaces.Box(low.reshape(shape).astype(dtype), high.reshape(shape).astype(dtype), dtype=dtype.type)
+    low = np.array([-np.inf if bound is None else bound for bound in values["low"]], dtype)
+    high = np.array([np.inf if bound is None else bound for bound in values["high"]], dtype)
+    return spaces.Box(low.reshape(shape), high.reshape(shape), dtype=dtype.type)

@@ -128,6 +128,12 @@ class CannotBeMade(Point):
         raise OSError("no robot at /dev/ttyUSB0")
 
 
+class NumpyTypes(Point):
+    def step(self, action: np.ndarray) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, np.float32(reward), np.bool_(terminated), truncated, info
+
+
 @pytest.fixture
 def check(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Register a class for one test and check it."""
@@ -178,6 +184,7 @@ def test_gymnasium_environments_lack_only_a_success_signal(env_id: str) -> None:
         (Breaks, "error", "the motor is gone"),
         (Easy, "warn", "random actions succeed in 100%"),
         (TupleSpace, "error", "Tuple"),
+        (NumpyTypes, "warn", "stable-baselines3's checker"),
     ],
 )
 def test_a_fault_is_named(check: Any, environment: type[Point], level: str, what: str) -> None:
@@ -204,6 +211,14 @@ def test_a_reset_that_takes_all_the_time(check: Any, monkeypatch: pytest.MonkeyP
 
 def test_episodes_without_a_time_limit(check: Any) -> None:
     assert "no time limit" in having(check(EndsByItself, limit=None), "warn")
+
+
+def test_what_only_stable_baselines3_minds_is_no_error(check: Any) -> None:
+    assert not having(check(NumpyTypes), "error")
+
+
+def test_a_time_limit_beyond_the_longest_episode(check: Any) -> None:
+    assert "may have 10001 steps" in having(check(Point, limit=10_001), "error")
 
 
 def test_an_unknown_id_gets_the_nearest() -> None:

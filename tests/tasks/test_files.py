@@ -52,6 +52,8 @@ def test_the_tasks_of_a_named_sequence(tmp_path: Path) -> None:
     assert mine.tasks == sequence("mixed-10").reordered(["reach", "maze"]).tasks
     assert mine.segments == (Segment("maze", 50), Segment("reach", 60))
     assert sequence(written(tmp_path, "tasks: mixed-10\nsteps: 50")).n_tasks == 10
+    assert sequence(written(tmp_path, "tasks: cw10\nsteps: 50")).agent == sequence("cw10").agent
+    assert sequence(written(tmp_path, "tasks: cw10\nsteps: 50\nagent: {n_envs: 4}")).agent == {"n_envs": 4}
     with pytest.raises(BadConfig, match="'meze', which is not among the tasks.*Did you mean 'maze'"):
         sequence(written(tmp_path, known.replace("maze", "meze")))
     with pytest.raises(UnknownName, match="my.yaml, line 1: no sequence 'mixed-11'.*'mixed-10'"):
@@ -73,6 +75,8 @@ def test_the_tasks_of_a_named_sequence(tmp_path: Path) -> None:
         ("- a", "the file must be a mapping"),
         ("", "the file must be a mapping"),
         ("a: [", "is not YAML"),
+        ("tasks: 2026-02-30", "is not YAML.*day is out of range"),
+        (GOOD.replace("success_threshold: -5", "success_threshold: .nan"), "line [0-9]+: .*success_threshold nan"),
     ],
 )
 def test_mistakes_are_explained(tmp_path: Path, text: str, message: str) -> None:

@@ -84,3 +84,10 @@ def test_numbers_of_numpy_are_numbers() -> None:
     task = Task("a", "Reacher-v5", success_threshold=np.float32(0.5))  # type: ignore[arg-type]
     sequence = TaskSequence("s", (task,), (Segment("a", np.int64(64)),))  # type: ignore[arg-type]
     assert (type(task.success_threshold), type(sequence.segments[0].steps)) == (float, int)
+
+
+@pytest.mark.parametrize("arguments", [{"size": (3, 4)}, {"table": {1: 2}}, {"goal": np.zeros(2)}, {"g": float("nan")}])
+def test_arguments_are_what_a_file_gives_back(arguments: dict[str, Any]) -> None:
+    for name in ("env_kwargs", "evaluation_kwargs"):
+        with pytest.raises(BadConfig, match="'a' has arguments that a run's file would not give back"):
+            Task("a", "Reacher-v5", **{name: arguments})

@@ -111,3 +111,17 @@ def test_whole_numbers_are_rounded() -> None:
     union = UnionSpace([BOX3], [spaces.Box(0, 3, (1,), np.int64)])
     actions = np.array([-1, -0.7, -0.6, -0.1, 0.1, 0.6, 0.7, 1], np.float32)[:, None]
     assert union.act(0, actions).ravel().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+@given(st.floats(-9, 9, width=32), st.floats(-9, 9, width=32), st.floats(-1, 1, width=32))
+def test_stretched_actions_are_within_their_bounds(one: float, other: float, action: float) -> None:
+    space = spaces.Box(np.float32(min(one, other)), np.float32(max(one, other)), (1,), np.float32)
+    assert space.contains(UnionSpace([BOX3], [space]).act(0, np.array([[action]], np.float32))[0])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float32, np.float64])
+def test_extreme_bounds_survive_being_written_down(dtype: type) -> None:
+    info = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo(dtype)
+    union = UnionSpace([spaces.Box(info.min, info.max, (2,), dtype)], [REACH])
+    again = UnionSpace.from_dict(json.loads(json.dumps(union.to_dict())))
+    assert again.observation_spaces == union.observation_spaces
