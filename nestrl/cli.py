@@ -1,6 +1,7 @@
 """The command line: one verb a capability, each a thin call. Imports happen in the verbs, so that --help is quick."""
 
 import ast
+import errno
 import os
 import re
 import sys
@@ -289,17 +290,9 @@ def reference(
         folder: Where the runs go; one that was stopped goes on.
     """
     from nestrl.training.display import display_for_here
-    from nestrl.training.from_scratch import make_references
-    from nestrl.training.run_folder import RunFolder
-    from nestrl.training.train import configure
+    from nestrl.training.from_scratch import make_references, reference_config
 
-    folder_of_run = RunFolder(source)
-    if folder_of_run.begun:
-        if settings or imports or steps_scale != 1:
-            raise BadConfig(f"{source} is a run with settings of its own; leave --set, --import and --steps-scale out.")
-        config = folder_of_run.config()
-    else:
-        config = configure(source, steps_scale=steps_scale, options=_options(settings), imports=imports)
+    config = reference_config(source, display_for_here(), steps_scale, _options(settings), imports)
     for path in make_references(config, seeds, folder, display_for_here):
         print(path)
 
@@ -318,6 +311,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # whoever read the output has had enough, as in `nestrl report ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("nestrl: the disk that takes the output is full; what was saved is safe.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(2) from None
     except NestrlError as error:
         print("\n".join([f"nestrl: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
         raise SystemExit(2) from None
@@ -362,7 +361,7 @@ def _options(settings: Sequence[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError):
         try:
             return yaml.safe_load(text)
         except yaml.YAMLError:

@@ -182,3 +182,29 @@ def test_whoever_stops_listening_hears_no_traceback(arguments: list[str]) -> Non
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == "" and process.wait() == 1
+
+
+def test_references_take_nothing_that_they_do_not_depend_on(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text(SEQUENCE)
+    assert "not on evaluation_episodes, final_episodes" in fails(capsys, "reference", "mine.yaml", *QUICK)
+    assert "at least one seed" in fails(capsys, "reference", "mine.yaml", "--import=tiny_worlds", "--seeds")
+
+
+def test_references_of_a_run_from_a_machine_with_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text(SEQUENCE)
+    main(["train", "mine.yaml", "--method=finetune", *QUICK])
+    config = Path("runs/mine-finetune-s0/config.json")
+    config.write_text(config.read_text().replace('"device": "cpu"', '"device": "cuda:7"'))
+    main(["reference", "runs/mine-finetune-s0", "--seeds", "0"])
+    assert "it goes on on the CPU" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_goes_to_a_full_disk() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "nestrl.cli", "list", "methods"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "nestrl: the disk that takes the output is full; what was saved is safe.\n",
+    )

@@ -17,6 +17,8 @@ from nestrl.errors import BadConfig, UnknownName, nearest
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
 OURS = frozenset({"policy", "env", "policy_kwargs", "seed", "device", "verbose", "tensorboard_log", "use_sde"})
 """Arguments of an algorithm that the agent sets itself."""
+COUNTS = frozenset({"n_steps", "n_epochs", "batch_size", "buffer_size"})
+"""Hyperparameters that are at least 1."""
 PPO_DEFAULTS: dict[str, Any] = {
     "n_steps": 32,
     "n_epochs": 4,
@@ -104,6 +106,9 @@ def hyperparameters(algorithm: type[BaseAlgorithm], chosen: Mapping[str, Any], n
     defaults = SAC_DEFAULTS if issubclass(algorithm, SAC) else PPO_DEFAULTS
     given = {name: _number(name, value, parameters[name].default) for name, value in chosen.items()}
     values = {name: value for name, value in defaults.items() if name in known} | given
+    for name in COUNTS.intersection(given):
+        if given[name] < 1:
+            raise BadConfig(f"The hyperparameter {name!r} is {given[name]}; it must be at least 1.")
     if issubclass(algorithm, OnPolicyAlgorithm) and "batch_size" in known:
         values.setdefault("batch_size", max(2, values["n_steps"] * n_envs // 4))
     return values

@@ -52,6 +52,8 @@ class AgentConfig:
             raise BadConfig(f"noise_correlation is {self.noise_correlation}; it must be at least 0 and below 1.")
         if not 0 <= self.correlated_share <= 1:
             raise BadConfig(f"correlated_share is {self.correlated_share}; it must be from 0 to 1.")
+        if self.correlated_share != 1 and not correlations.any():
+            raise BadConfig(f"correlated_share is {self.correlated_share}, but noise_correlation is 0 everywhere.")
         if self.n_envs < 1:
             raise BadConfig(f"n_envs is {self.n_envs}; it must be at least 1, or 0 for the default.")
 

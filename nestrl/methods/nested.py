@@ -91,6 +91,15 @@ class NestedOptions:
         if self.code_start not in STARTS:
             raise BadConfig(f"nested's code_start is {self.code_start!r}; it must be one of {', '.join(STARTS)}.")
         find_controller(self.meta_controller)
+        self._require_use("meta_controller", "meta_controller" in self.levels, "the level meta_controller in levels")
+        self._require_use("meta_learning_rate", "meta_controller" in self.levels, "the level meta_controller in levels")
+        self._require_use("code_start", "task_code" in self.levels, "the level task_code in levels")
+        self._require_use("weight", "dual_weights" not in self.levels, "dual_weights taken out of levels")
+
+    def _require_use(self, name: str, used: bool, where: str) -> None:
+        """Raise BadConfig for an option that would do nothing."""
+        if not used and getattr(self, name) != getattr(type(self), name):
+            raise BadConfig(f"nested's {name} is {getattr(self, name)!r}, but does something only with {where}.")
 
 
 class Nested(Taught):

@@ -181,12 +181,13 @@ class ShuffledController:
         return self._learned.saturated(self._drawn())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the contexts met so far."""
-        return {"met": torch.tensor(self._met, dtype=torch.float64)}
+        """Return the contexts met so far, and phi: its file may be another by the time that a run goes on."""
+        return {"met": torch.tensor(self._met, dtype=torch.float64), "learned": self._learned.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._met = [Context(*row) for row in state["met"].tolist()]
+        self._learned.load_state_dict(state["learned"])
 
     def _drawn(self) -> Context:
         """Return one of the contexts met; which one depends on their number alone, so a resumed life draws the same."""

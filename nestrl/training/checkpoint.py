@@ -18,6 +18,7 @@ import torch
 from nestrl.errors import DamagedCheckpoint, NestrlError
 from nestrl.training.writing import one_clear_error, write_file
 
+FORMAT = 3  # of what a checkpoint of a run holds
 KEPT = 2  # the newest, and one older should the newest be damaged
 DIGEST_LENGTH = 32  # hexadecimal digits of the SHA-256 in the name
 ARRAY = "nestrl.array"  # key of the wrapper by which a NumPy array becomes a tensor and comes back as an array
@@ -31,6 +32,11 @@ class Checkpoint:
     path: Path
     damaged: tuple[Path, ...] = ()
 
+    @property
+    def left_aside(self) -> list[str]:
+        """One sentence for each newer one that is damaged."""
+        return [f"{path} is damaged and left aside; going on from the older {self.path.name}." for path in self.damaged]
+
 
 def save(folder: Path, steps: int, state: Mapping[str, Any]) -> Path:
     """Write `state` (tensors, arrays, primitives, containers) after `steps` steps; keep the last two; return the path.
@@ -38,7 +44,7 @@ def save(folder: Path, steps: int, state: Mapping[str, Any]) -> Path:
     Raises NestrlError when the disk is full; the earlier checkpoints are then untouched.
     """
     content = io.BytesIO()
-    torch.save(_to_tensors(state, "state"), content)
+    torch.save(_to_tensors({"format": FORMAT, **state}, "state"), content)
     digest = hashlib.sha256(content.getbuffer()).hexdigest()[:DIGEST_LENGTH]
     path = folder / f"step-{steps:012d}-{digest}.pt"
     with one_clear_error(path):
@@ -52,14 +58,20 @@ def save(folder: Path, steps: int, state: Mapping[str, Any]) -> Path:
 def load_newest(folder: Path) -> Checkpoint | None:
     """Return the newest undamaged checkpoint, or None when there is none at all.
 
-    Raises DamagedCheckpoint when there are checkpoints and every one is damaged.
+    Raises DamagedCheckpoint when there are checkpoints and every one is damaged, or the newest is of another format.
     """
     damaged: list[Path] = []
     for path in _newest_first(folder):
         try:
-            return Checkpoint(_load(path), path, tuple(damaged))
+            found = Checkpoint(_load(path), path, tuple(damaged))
         except DamagedCheckpoint:
             damaged.append(path)
+            continue
+        if found.state.get("format") != FORMAT:
+            raise DamagedCheckpoint(
+                f"{path} has format {found.state.get('format')}, not {FORMAT}; use the nestrl that it was written with."
+            )
+        return found
     if damaged:
         names = ", ".join(path.name for path in damaged)
         raise DamagedCheckpoint(
@@ -87,13 +99,18 @@ def used(path: Path) -> Iterator[None]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path} cannot be read: {error.strerror}.") from error
     if not path.stem.endswith("-" + hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]):
         raise DamagedCheckpoint(f"{path} is not what was written: it was cut short or altered.")
     try:
         state: dict[str, Any] = _to_arrays(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
         raise DamagedCheckpoint(f"{path} is not a checkpoint of nestrl: {error}") from error
+    if not isinstance(state, dict):
+        raise DamagedCheckpoint(f"{path} is not a checkpoint of nestrl: it holds a {type(state).__name__}.")
     return state
 
 

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -127,7 +128,7 @@ class Panelled:
     def show(self, moment: Moment) -> None:
         """Draw the panel."""
         head = Table.grid(padding=(0, 2))
-        head.add_row("task", f"[bold]{moment.task}[/] (segment {moment.segment + 1} of {moment.n_segments})")
+        head.add_row("task", f"[bold]{escape(moment.task)}[/] (segment {moment.segment + 1} of {moment.n_segments})")
         head.add_row("steps", f"{moment.steps:,} of {moment.total_steps:,}")
         head.add_row("speed", f"{moment.steps_per_second:,.0f} steps/s, {moment.time_left} left")
         head.add_row("life", ProgressBar(total=moment.total_steps, completed=moment.steps, width=60))
@@ -135,7 +136,7 @@ class Panelled:
         for task, rate in moment.success.items():
             style = "bold" if task == moment.task else ""
             bar = ProgressBar(total=1, completed=rate, width=30, complete_style="green", finished_style="green")
-            tasks.add_row(f"[{style}]{task}[/]" if style else task, bar, f"{rate:.2f}")
+            tasks.add_row(f"[{style}]{escape(task)}[/]" if style else escape(task), bar, f"{rate:.2f}")
         self._history.add(moment.steps, moment.segment, moment.measurements)
         levels = Table.grid(padding=(0, 1))
         for level, name, line, value in self._history.rows(moment.total_steps):
@@ -145,7 +146,7 @@ class Panelled:
         if drawn:  # the rest of what a nested agent measures would fill the screen
             others = {name: value for name, value in others.items() if not name.startswith(QUIET)}
         measured = "  ".join(f"{name} {value:.3g}" for name, value in others.items())
-        self._live.update(Panel(Group(head, tasks, levels, measured), title=moment.title, width=80))
+        self._live.update(Panel(Group(head, tasks, levels, measured), title=escape(moment.title), width=80))
 
     def say(self, text: str) -> None:
         """Print the text above the panel."""

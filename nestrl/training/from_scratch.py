@@ -1,15 +1,36 @@
 """Makes reference curves: each task of a sequence by itself, from scratch, plainly."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from nestrl.errors import BadConfig
 from nestrl.tasks.sequence import Segment, TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.display import Display, Silent
 from nestrl.training.references import reference_path, reference_steps, store_curve, stored_curves
 from nestrl.training.run_folder import RunFolder
+from nestrl.training.train import configure, for_here
 from nestrl.training.trainer import run
+
+
+def reference_config(
+    source: str, display: Display, steps_scale: float, options: Mapping[str, Any], imports: Sequence[str]
+) -> RunConfig:
+    """Return what a run's folder, or a sequence by its name or file, wants references for.
+
+    Raises BadConfig for what a reference does not depend on, and for settings beside those of a run.
+    """
+    folder = RunFolder(source)
+    if folder.begun:
+        if options or imports or steps_scale != 1:
+            raise BadConfig(f"{source} is a run with settings of its own; leave --set, --import and --steps-scale out.")
+        return for_here(folder.config(), display)
+    unread = [name for name in options if not name.startswith("agent.")]
+    if unread:
+        raise BadConfig(f"A reference depends on the learner alone, not on {', '.join(unread)}; set only agent.…")
+    return configure(source, steps_scale=steps_scale, options=options, imports=imports)
 
 
 def make_references(
@@ -17,8 +38,11 @@ def make_references(
 ) -> list[Path]:
     """Train every task of a run's sequence from scratch, once a seed, where no curve is stored; return their files.
 
-    `folder` holds the runs; one that was stopped goes on. Each run has the learner and steps of `config`.
+    `folder` holds the runs; one that was stopped goes on. Each run has the learner and steps of `config`. Raises
+    BadConfig without a seed.
     """
+    if not seeds:
+        raise BadConfig("References need at least one seed.")
     files = []
     for name in config.sequence.trained_tasks:
         path = reference_path(config, name)

@@ -12,7 +12,6 @@ import torch
 
 from nestrl.agents.agent import Agent, Simulations
 from nestrl.agents.vec_env import TaskVecEnv
-from nestrl.errors import DamagedCheckpoint
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.evaluation.rollouts import Episodes
 from nestrl.methods import as_numbers, make_method
@@ -34,7 +33,6 @@ from nestrl.training.writing import Log
 from nestrl.updates.regulated import RegulatedAdam
 
 SLICES = 50  # a segment is learned in this many slices: after each the run is logged and shown, and may be stopped
-FORMAT = 3  # of the checkpoints
 
 
 class Life:
@@ -267,7 +265,6 @@ class Life:
         with self._clock.timing("checkpoint"):
             environment = None if self.segment_done or self._environment is None else self._environment.state_dict()
             state = {
-                "format": FORMAT,
                 "segment": self.segment,
                 "segment_start": self.segment_start,
                 "steps_here": self.steps_here,
@@ -292,26 +289,29 @@ class Life:
         found = load_newest(self.folder.checkpoints)
         if found is None:
             self.folder.require_no_policy()
-        self._log.cut(found.state["log_length"] if found else 0)
-        if found is None:
+            self._log.cut(0)
             self.display.say("No checkpoint yet: the run begins anew.")
             return
-        for path in found.damaged:
-            self.display.say(f"{path} is damaged and left aside; going on from the older {found.path.name}.")
+        with used(found.path):
+            self._log.cut(found.state["log_length"])
+        for sentence in found.left_aside:
+            self.display.say(sentence)
+        with used(found.path):
+            self._go_to(found)
+
+    def _go_to(self, found: Checkpoint) -> None:
         state = found.state
-        if state["format"] != FORMAT:
-            raise DamagedCheckpoint(f"{found.path} has format {state['format']}, not {FORMAT}; use its own nestrl.")
         self.segment, self.steps_here = state["segment"], state["steps_here"]
         self.segment_start = state["segment_start"]
         self._ends, self._evaluated_at, self._success = state["ends"], state["evaluated_at"], state["success"]
         self._segments.load_state_dict(state.get("segments", {}))  # older checkpoints know fixed ones only
         self._clock.add(state["seconds"])
+        _, _ = self._segments.known[self.segment], self._success[-1]  # LookupError for what no run has written
         if state["environment"] is not None:
             self._midway = found
             return
-        with used(found.path):
-            self.method.load_state_dict(state["method"])
-            self.agent.load_state_dict(state["agent"])
+        self.method.load_state_dict(state["method"])
+        self.agent.load_state_dict(state["agent"])
 
     def _say_what_nothing_judges(self, episodes: Sequence[Episodes]) -> None:
         """Warn, before a step is spent, of tasks whose episodes may all count as failed."""

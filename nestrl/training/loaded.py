@@ -1,6 +1,7 @@
 """A trained agent, ready to act on what an environment gives."""
 
 import random
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -55,6 +56,8 @@ class LoadedAgent:
         if found is None:
             policy.load_state_dict(weights)
             return
+        for sentence in found.left_aside:
+            warnings.warn(sentence, stacklevel=3)
         with used(found.path):  # weights of the same moment as what the method knows
             policy.load_state_dict(found.state["agent"]["policy"])  # first: a method's own policies copy the normaliser
             self._method.load_state_dict(found.state["method"])
@@ -80,6 +83,8 @@ class LoadedAgent:
 
     def evaluate(self, episodes: int = 100) -> dict[str, Interval]:
         """Return the success of each task over whole episodes from fixed starts, with Wilson's 95 % interval."""
+        if episodes < 1:
+            raise BadConfig(f"episodes is {episodes}; it must be at least 1.")
         worlds = Worlds(self.config.sequence, min(episodes, self.config.evaluation_episodes))
         try:
             results = [

@@ -28,7 +28,7 @@ from nestrl.errors import BadConfig, DamagedCheckpoint, RunExists
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.tasks.union import UnionSpace
 from nestrl.training.config import RunConfig, import_modules
-from nestrl.training.writing import make_folder, write_command, write_file, write_json
+from nestrl.training.writing import make_folder, only_one_writes, write_command, write_file, write_json
 
 PACKAGES = ("nestrl", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines3")
 PHYSICS_OF_EXTRAS = ("envpool",)  # named only where they are installed
@@ -70,6 +70,11 @@ class RunFolder:
         """Whether it holds a run, which may go on."""
         return (self.path / "config.json").is_file()
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run in it has come to its end."""
+        return (self.path / "metrics.json").is_file()
+
     def require_free(self) -> None:
         """Raise RunExists if there is something already, other than what a kill in `create` has left."""
         if not self.path.exists():
@@ -83,12 +88,14 @@ class RunFolder:
 
     def create(self, config: RunConfig) -> None:
         """Make the folder with what is known before the first step."""
-        self.require_free()
         content = config.to_json().encode()  # what cannot be written must leave no folder behind
-        make_folder(self.path)
-        write_json(self.path / "versions.json", versions())
-        write_command(self.path / "command.txt")
-        write_file(self.path / "config.json", content)  # last: a folder with it is a run
+        make_folder(self.path.parent)
+        with only_one_writes(self.path):  # of two that begin here at once, one finds the other's run
+            self.require_free()
+            make_folder(self.path)
+            write_json(self.path / "versions.json", versions())
+            write_command(self.path / "command.txt")
+            write_file(self.path / "config.json", content)  # last: a folder with it is a run
 
     def config(self) -> RunConfig:
         """Return the configuration, after importing the modules that it names."""
@@ -182,20 +189,22 @@ class RunFolder:
         try:
             weights = safetensors.torch.load_file(self.path / "policy.safetensors")
             return weights, UnionSpace.from_dict(description["space"])
-        except (OSError, KeyError, safetensors.SafetensorError) as error:
+        except (OSError, LookupError, TypeError, ValueError, safetensors.SafetensorError) as error:
             raise self._damaged("policy.safetensors", error) from error
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            content: dict[str, Any] = json.loads(path.read_text())
+            content = json.loads(path.read_text())
         except FileNotFoundError as error:
             raise BadConfig(f"{path} is not there yet; train, or go on with `nestrl resume {self.path}`.") from error
         except ValueError as error:
             raise self._damaged(name, error) from error
+        if not isinstance(content, dict):
+            raise self._damaged(name, f"it holds a {type(content).__name__}")
         return content
 
-    def _damaged(self, name: str, error: Exception) -> BadConfig:
+    def _damaged(self, name: str, error: Exception | str) -> BadConfig:
         return BadConfig(f"{self.path / name} is damaged ({error}); `nestrl resume {self.path}` writes it anew.")
 
 

@@ -60,6 +60,8 @@ def configure(
     imports: Sequence[str] = (),
 ) -> RunConfig:
     """Return the configuration that `train` would run, checked. Raises UnknownName or BadConfig."""
+    if isinstance(imports, str):
+        raise BadConfig(f"imports is {imports!r}; give a list of modules.")
     import_modules(imports)
     chosen = sequence if isinstance(sequence, TaskSequence) else find_sequence(str(sequence))
     if not 0 < steps_scale < math.inf:
@@ -84,10 +86,10 @@ def resume(folder: str | Path, *, display: Display | None = None) -> Run:
     Where the device that it began on cannot be used, it goes on on the CPU, and the display says so.
     """
     display = display or display_for_here()
-    return run(_for_here(RunFolder(folder).config(), display), folder, resume=True, display=display)
+    return run(for_here(RunFolder(folder).config(), display), folder, resume=True, display=display)
 
 
-def _for_here(config: RunConfig, display: Display) -> RunConfig:
+def for_here(config: RunConfig, display: Display) -> RunConfig:
     """Return the configuration, with the CPU in place of a device that cannot be used here."""
     device = config.agent.device
     try:

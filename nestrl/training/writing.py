@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from nestrl.errors import BadConfig, NestrlError, RunExists
+from nestrl.errors import BadConfig, DamagedCheckpoint, NestrlError, RunExists
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
@@ -121,9 +121,17 @@ class Log:
         return self._file.tell()
 
     def cut(self, length: int) -> None:
-        """Forget what was written after a checkpoint: keep the first `length` bytes."""
+        """Forget what was written after a checkpoint: keep the first `length` bytes.
+
+        Raises DamagedCheckpoint if there are fewer.
+        """
         with one_clear_error(self.path):
-            self._file.truncate(min(length, self.path.stat().st_size))
+            if not 0 <= length <= self.path.stat().st_size:
+                raise DamagedCheckpoint(
+                    f"{self.path} should have at least the {length} bytes that it had when the checkpoint was written: "
+                    "it was cut or exchanged. Put it back from a backup, or train anew in another folder."
+                )
+            self._file.truncate(length)
             self._file.seek(0, os.SEEK_END)
 
     def close(self) -> None:

@@ -299,6 +299,8 @@ def test_divergence_is_reported() -> None:
         ({"algorithm": "pppo"}, UnknownName, "Did you mean 'ppo'"),
         ({"algorithm": "nowhere:Algorithm"}, UnknownName, "cannot be imported"),
         ({"algorithm": "stable_baselines3:DQN"}, BadConfig, "neither an on-policy"),
+        ({"hyperparameters": {"n_epochs": 0}}, BadConfig, "'n_epochs' is 0; it must be at least 1"),
+        ({"correlated_share": 0.3}, BadConfig, "noise_correlation is 0 everywhere"),
         ({"hyperparameters": {"gama": 0.9}}, BadConfig, "Did you mean 'gamma'"),
         ({"hyperparameters": {"seed": 1}}, BadConfig, "no hyperparameter 'seed'"),
         ({"hyperparameters": {"learning_rate": "fast"}}, BadConfig, "PPO does not take these hyperparameters.*fast"),

@@ -135,8 +135,8 @@ def test_values_of_a_wrong_type_are_refused():
 
 
 def test_options_have_the_type_that_they_declare():
-    options = make_options("nested", {"weight": 0, "levels": "task_code, dual_weights"})
-    assert isinstance(options.weight, float)
+    options = make_options("nested", {"drift_limit": 1, "levels": "task_code, dual_weights"})
+    assert isinstance(options.drift_limit, float)
     assert options.levels == ("task_code", "dual_weights")
 
 

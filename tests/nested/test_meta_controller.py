@@ -68,6 +68,7 @@ def test_shuffled_it_gives_the_orders_of_moments_met_before_and_goes_on_drawing_
     assert len(set(given)) > 10 and given != met
     for moment in moments[:20]:
         resumed.orders(moment)
+    save_controller(file, np.random.default_rng(2).normal(0, 1, SHAPE), {})  # as a search that goes on does
     state, again = resumed.state_dict(), find_controller(f"shuffled:{file}")
     again.load_state_dict(state)
     assert [again.orders(moment) for moment in moments[20:]] == given[20:]

@@ -27,6 +27,13 @@ def test_plain_line_says_everything(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in line
 
 
+def test_a_task_may_be_called_what_looks_like_markup() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with Panelled(console) as panel:
+        panel.show(replace(MOMENT, task="[/p]", success={"[/p]": 0.5}))
+    assert "[/p]" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_panel_says_everything() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     with Panelled(console) as panel:

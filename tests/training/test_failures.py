@@ -2,6 +2,9 @@
 
 import errno
 import os
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +108,100 @@ def test_all_checkpoints_damaged(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DamagedCheckpoint, match="damaged"):
         run(tiny_config(), tmp_path / "run", resume=True)
+
+
+class Waits(RunFolder):
+    """Is slow to see that its place is free."""
+
+    def require_free(self) -> None:
+        super().require_free()
+        time.sleep(0.2)
+
+
+def test_of_two_that_begin_in_one_folder_at_once_one_is_refused(tmp_path: Path) -> None:
+    def begin(seed: int) -> int | None:
+        try:
+            Waits(tmp_path / "run").create(tiny_config(seed=seed))
+        except RunExists:
+            return None
+        return seed
+
+    with ThreadPoolExecutor() as pool:
+        made = list(pool.map(begin, range(4)))
+    assert [seed for seed in made if seed is not None] == [RunFolder(tmp_path / "run").config().seed]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tiny_config(), tmp_path_factory.mktemp("finished") / "run").path
+
+
+def copied(folder: Path, place: Path) -> Path:
+    return Path(shutil.copytree(folder, place / "copy"))
+
+
+@pytest.mark.learning
+def test_a_log_that_was_cut_is_not_gone_on_with(finished: Path, tmp_path: Path) -> None:
+    folder = copied(finished, tmp_path)
+    log = folder / "log.jsonl"
+    log.write_bytes(log.read_bytes()[:100])
+    with pytest.raises(DamagedCheckpoint, match="was cut or exchanged"):
+        run(tiny_config(), folder, resume=True)
+    assert log.stat().st_size == 100
+
+
+@pytest.mark.learning
+def test_a_run_without_its_report_is_not_finished(finished: Path, tmp_path: Path) -> None:
+    folder = copied(finished, tmp_path)
+    assert nestrl.Run(folder).metrics.average_performance >= 0
+    (folder / "metrics.json").unlink()
+    with pytest.raises(BadConfig, match="is not finished; go on with: nestrl resume"):
+        _ = nestrl.Run(folder).metrics
+
+
+@pytest.mark.learning
+def test_loading_says_which_checkpoint_it_leaves_aside(finished: Path, tmp_path: Path) -> None:
+    folder = copied(finished, tmp_path)
+    newest = max((folder / "checkpoints").iterdir())
+    newest.write_bytes(b"cut")
+    with pytest.warns(UserWarning, match=f"{newest.name} is damaged and left aside"):
+        nestrl.load(folder)
+    with pytest.raises(BadConfig, match="at least 1"):
+        nestrl.load(finished).evaluate(0)
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize(
+    "changes", [{"log_length": -5}, {"segment": 99}, {"success": []}, {"seconds": None}, {"steps_here": ...}], ids=str
+)
+def test_a_checkpoint_with_entries_missing_or_wrong(changes: dict[str, Any], finished: Path, tmp_path: Path) -> None:
+    folder = copied(finished, tmp_path)
+    found = checkpoint.load_newest(folder / "checkpoints")
+    assert found is not None
+    state = {key: value for key, value in (found.state | changes).items() if value is not ...}
+    checkpoint.save(folder / "checkpoints", 10**9, state)
+    with pytest.raises(DamagedCheckpoint):
+        run(tiny_config(), folder, resume=True)
+
+
+def test_what_is_no_checkpoint_of_a_run(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, {"format": 2})
+    with pytest.raises(DamagedCheckpoint, match="has format 2, not 3"):
+        checkpoint.load_newest(tmp_path)
+    (tmp_path / "step-000000000002-0.pt").mkdir()
+    checkpoint.save(tmp_path, 1, {})
+    assert checkpoint.load_newest(tmp_path).damaged == (tmp_path / "step-000000000002-0.pt",)  # type: ignore[union-attr]
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("name", ["versions.json", "policy.json", "curves.json", "metrics.json"])
+def test_a_file_with_other_json_is_damaged(name: str, finished: Path, tmp_path: Path) -> None:
+    folder = copied(finished, tmp_path)
+    (folder / name).write_text("[]")
+    read = {"versions.json": RunFolder.versions_then, "policy.json": RunFolder.policy}
+    read |= {"curves.json": RunFolder.curves, "metrics.json": RunFolder.summary}
+    with pytest.raises(BadConfig, match=f"{name} is damaged"):
+        read[name](RunFolder(folder))
 
 
 @pytest.mark.learning
