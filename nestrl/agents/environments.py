@@ -35,7 +35,8 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
     """
     spec, given = find_spec(task.env_id), task.arguments(evaluation=evaluation)
     try:
-        if spec.vector_entry_point is not None and (own := _own_vector(spec, n, given)):
+        own = None if spec.vector_entry_point is None else _own_vector(spec, n, given)
+        if own is not None:
             return own
         same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
         wrappers = (OnlyWhatIsRead,)

@@ -22,10 +22,11 @@ NOT_LEARNED = "normalizer."  # what the policy's file holds beside its parameter
 
 def is_finished(folder: Path) -> bool:
     """Return whether the run in a folder, if there is one, came to its end."""
-    if not (folder / "metrics.json").is_file():
+    run = RunFolder(folder)
+    if not run.reported:
         return False
     try:
-        return RunFolder(folder).curves().complete
+        return run.curves().complete
     except BadConfig:
         return False
 

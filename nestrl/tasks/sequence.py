@@ -40,7 +40,6 @@ class Task:
         if threshold is not None and not (isinstance(threshold, int | float) and math.isfinite(threshold)):
             raise BadConfig(f"Task {self.name!r} has success_threshold {threshold!r}; give a finite number.")
         object.__setattr__(self, "success_threshold", threshold)
-
         for given in (self.env_kwargs, self.evaluation_kwargs):
             self._require_json(given)
 

@@ -58,7 +58,7 @@ class Run:
         Forward transfer is None where reference curves are missing; `nestrl reference` makes them. It is None, too,
         for a skill whose segment, with its trials, took over 1.5 times the steps of its reference.
         """
-        if not (self.curves.complete and self.folder.finished):
+        if not (self.curves.complete and self.folder.reported):
             raise BadConfig(f"{self.path} is not finished; go on with: nestrl resume {self.path}")
         references = long_enough(find_references(self.config), self.curves)
         return metrics(self.curves, references, self.config.target_success)

@@ -71,8 +71,8 @@ class RunFolder:
         return (self.path / "config.json").is_file()
 
     @property
-    def finished(self) -> bool:
-        """Whether the run in it has come to its end."""
+    def reported(self) -> bool:
+        """Whether the run in it has written its report, which is the last that it does."""
         return (self.path / "metrics.json").is_file()
 
     def require_free(self) -> None:
