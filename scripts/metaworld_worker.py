@@ -55,10 +55,10 @@ class Simulations:
 
     def reset(self, seeds: list[int] | None) -> Answer:
         """Start an episode everywhere; simulation i draws with seeds[i], or goes on. `reset(seed=)` does nothing."""
-        for environment, seed in zip(self._environments, seeds or [None] * len(self._environments), strict=True):
+        for environment in self._environments:
             vars(environment).pop("_get_state_rand_vec", None)
-            if seed is not None:
-                environment.seed(seed)
+        for environment, seed in zip(self._environments if seeds else (), seeds or (), strict=True):
+            environment.seed(seed)
         return self._started()
 
     def start(self, starts: list[list[float]]) -> Answer:
