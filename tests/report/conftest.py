@@ -30,6 +30,8 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
         success = np.array([[0, 0], [1, 0], [left, 0.5]])[: 3 if finished else 2]
         steps = np.array([0, 10, 20])[: len(success)]
         folder.save_curves(SuccessCurves(success, steps, ("a", "b"), ((0, 0, 10), (1, 10, 20))))
+        if finished:
+            folder.save_metrics({})
         return Run(folder.path)
 
     return make

@@ -82,6 +82,7 @@ def as_run(folder: Path, made: Record, **options: object) -> Run:
     found = RunFolder(folder)
     found.create(RunConfig(sequence, made.method, seed=made.seed, **options))  # type: ignore[arg-type]
     found.save_curves(made.curves)
+    found.save_metrics({})
     return Run(folder)
 
 
