@@ -308,14 +308,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             use_underscores=False,
         )
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has had enough, as in `nestrl report ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it fails again at the exit
+        if error.errno == errno.EPIPE:  # whoever read the output has had enough, as in `nestrl report ... | head`
+            raise SystemExit(1) from None
         print("nestrl: the disk that takes the output is full; what was saved is safe.", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(2) from None
     except NestrlError as error:
         print("\n".join([f"nestrl: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)

@@ -57,8 +57,9 @@ class Simulations:
         """Start an episode everywhere; simulation i draws with seeds[i], or goes on. `reset(seed=)` does nothing."""
         for environment in self._environments:
             vars(environment).pop("_get_state_rand_vec", None)
-        for environment, seed in zip(self._environments if seeds else (), seeds or (), strict=True):
-            environment.seed(seed)
+        if seeds is not None:
+            for environment, seed in zip(self._environments, seeds, strict=True):
+                environment.seed(seed)
         return self._started()
 
     def start(self, starts: list[list[float]]) -> Answer:

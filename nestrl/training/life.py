@@ -292,11 +292,10 @@ class Life:
             self._log.cut(0)
             self.display.say("No checkpoint yet: the run begins anew.")
             return
-        with used(found.path):
-            self._log.cut(found.state["log_length"])
         for sentence in found.left_aside:
             self.display.say(sentence)
         with used(found.path):
+            self._log.cut(found.state["log_length"])
             self._go_to(found)
 
     def _go_to(self, found: Checkpoint) -> None:
@@ -306,7 +305,8 @@ class Life:
         self._ends, self._evaluated_at, self._success = state["ends"], state["evaluated_at"], state["success"]
         self._segments.load_state_dict(state.get("segments", {}))  # older checkpoints know fixed ones only
         self._clock.add(state["seconds"])
-        _, _ = self._segments.known[self.segment], self._success[-1]  # LookupError for what no run has written
+        if self.segment >= len(self._segments.known) or not self._success:
+            raise ValueError("it is of no moment of this run")
         if state["environment"] is not None:
             self._midway = found
             return
