@@ -9,6 +9,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from nestrl.agents.environments import asked, make_environment
+from nestrl.agents.envpool_env import EnvPoolVectorEnv
 from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.normalization import normalizer_rows
 from nestrl.agents.trial import Trial
@@ -74,7 +75,11 @@ class Worlds:
     def examine(self, task_index: int, policy: Policy, episodes: int, seed: int = EVALUATION_SEED) -> Episodes:
         """Return `episodes` whole episodes of a task from fixed starts seed, seed + 1, ...; draws nothing random."""
         environment, threshold = self._examined[task_index], self._tasks[task_index].success_threshold
-        return evaluate(policy, environment, self.union, task_index, seed, episodes, threshold)
+        try:
+            return evaluate(policy, environment, self.union, task_index, seed, episodes, threshold)
+        finally:
+            if isinstance(environment, EnvPoolVectorEnv):
+                environment.close_extras()  # else ten tasks of Meta-World hold 2 GB from one evaluation to the next
 
     def normalizer_rows(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return mean and scale (n_tasks, D) of the observations of every task, declared or measured."""

@@ -16,8 +16,9 @@ from nestrl.errors import BadConfig, EnvironmentFault, UnknownName
 from nestrl.evaluation.fitness import check_environment
 from nestrl.evaluation.rollouts import evaluate
 from nestrl.tasks import continual_world
-from nestrl.tasks.sequence import Task
+from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.tasks.union import UnionSpace
+from nestrl.training.worlds import Worlds
 
 envpool = pytest.importorskip("envpool", reason="the extra envpool is not installed")
 
@@ -253,6 +254,22 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_steps_only_after_a_reset() -> None:
     with pytest.raises(gym.error.ResetNeeded):
         made().step(np.zeros((3, 4), np.float32))
+
+
+def test_no_simulation_is_held_from_one_evaluation_to_the_next() -> None:
+    task = Task("reach", REACH, {"max_episode_steps": HORIZON})
+    worlds = Worlds(TaskSequence("one", (task,), (Segment("reach", 10),)), 2)
+    (environment,) = worlds._examined
+
+    class Constant:
+        def act(self, observations: Any) -> Any:
+            return np.full((len(observations), 4), 0.5, np.float32)
+
+    before = worlds.examine(0, Constant(), 3)
+    with pytest.raises(gym.error.ResetNeeded):
+        environment.step(np.zeros((2, 4), np.float32))
+    after = worlds.examine(0, Constant(), 3)
+    assert before.lengths.tolist() == [HORIZON] * 3 and np.array_equal(before.returns, after.returns)
 
 
 @pytest.mark.parametrize("name", ["fetch-4", "pointmaze-4"])
