@@ -160,7 +160,10 @@ def report(
     from nestrl.report.tables import comparison_table, retention_table
     from nestrl.studies.study import open_study
 
-    if len(runs) == 1 and (runs[0] / "finished.jsonl").is_file():
+    studies = [folder for folder in runs if (folder / "study.yaml").is_file()]
+    if studies and len(runs) > 1:
+        raise BadConfig(f"{studies[0]} is a study's folder; give one alone, or folders of runs.")
+    if studies:
         if picture:
             raise BadConfig("--picture is for folders of runs; a study's figures go beside its report.")
         for table in write_report(open_study(runs[0]), baseline, allow_mixed=allow_mixed, per_order=per_order):

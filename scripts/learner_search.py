@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nestrl.errors import BadConfig
 from nestrl.report.tables import table
 from nestrl.studies.ledger import Record, read_ledger
 
@@ -19,9 +20,9 @@ def learner(record: Record) -> tuple[str, str]:
 
 
 def on_the_way(record: Record, task: str) -> float:
-    """Return the mean success of a task over the evaluations of its own segment, the first one left out."""
+    """Return the mean success of a task over the evaluations of its own (first) segment, the first one left out."""
     index = record.tasks.index(task)
-    ((start, end),) = [(first, last) for of, first, last in record.segments if of == index]
+    start, end = next((first, last) for of, first, last in record.segments if of == index)
     within = (np.array(record.steps) > start) & (np.array(record.steps) <= end)
     return float(record.curves.success[within, index].mean())
 
@@ -40,6 +41,8 @@ def summed_up(records: Sequence[Record], task: str) -> str:
 def search_table(folder: Path) -> str:
     """Return the table of a search in Markdown: a row a learner and method, a column a task."""
     records = [record for record in read_ledger(folder / "finished.jsonl") if record.finished]
+    if not records:
+        raise BadConfig(f"no run in {folder / 'finished.jsonl'} has finished yet; go on with the study first.")
     several = len({record.method for record in records}) > 1
     columns = dict.fromkeys((record.sequence, task) for record in records for task in record.tasks)
     alone = all(len(record.tasks) == 1 for record in records)

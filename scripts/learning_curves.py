@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from nestrl.errors import BadConfig
-from nestrl.evaluation.statistics import wilson_interval
+from nestrl.evaluation.retention import RATE
+from nestrl.evaluation.statistics import Interval, bootstrap_interval, wilson_interval
 from nestrl.report.tables import table
 from nestrl.training.config import RunConfig
 from nestrl.training.from_scratch import EPISODES
@@ -51,17 +53,22 @@ def summary(curves: Curves) -> str:
     for name, (steps, success) in curves.items():
         reached = [steps[row >= LEARNED][0] if (row >= LEARNED).any() else np.inf for row in success]
         when = "; ".join(f"{value / 1000:.0f}k" if np.isfinite(value) else "not" for value in _median_and_last(reached))
-        episodes = EPISODES * len(success)
-        interval = wilson_interval(round(float(success[:, -1].mean()) * episodes), episodes)
+        interval = at_the_end(success[:, -1])
         end = f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f}) of {steps[-1] / 1000:.0f}k steps"
         rows.append([name, str(len(success)), when, end])
     steps_to = f"steps to success {LEARNED} (median; slowest)"
     return table(["task", "seeds", steps_to, "success at the end (95 % interval)"], rows) + "\n"
 
 
+def at_the_end(success: NDArray[np.float64]) -> Interval:
+    """Return the mean over seeds (n,) with its interval over seeds; over the episodes where there is one seed only."""
+    if len(success) == 1:
+        return wilson_interval(round(float(success[0]) * EPISODES), EPISODES)
+    return bootstrap_interval(success, np.mean, np.random.default_rng(0)).within(RATE)
+
+
 def _median_and_last(values: list[float]) -> tuple[float, float]:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2], ordered[-1]
+    return float(np.median(values)), max(values)
 
 
 def write_numbers(curves: Curves, path: Path) -> None:

@@ -4,6 +4,7 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 from gymnasium import spaces
@@ -15,10 +16,17 @@ from nestrl.agents.policies import ActorCriticPolicy, SACPolicy
 from nestrl.errors import BadConfig, UnknownName, nearest
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
-OURS = frozenset({"policy", "env", "policy_kwargs", "seed", "device", "verbose", "tensorboard_log", "use_sde"})
-"""Arguments of an algorithm that the agent sets itself."""
-COUNTS = frozenset({"n_steps", "n_epochs", "batch_size", "buffer_size"})
+OURS = frozenset(
+    {
+        *("policy", "env", "policy_kwargs", "seed", "device", "verbose", "tensorboard_log"),
+        *("use_sde", "sde_sample_freq", "use_sde_at_warmup", "action_noise", "optimize_memory_usage"),
+    }
+)
+"""Arguments of an algorithm that the agent sets itself, or that it has no use for."""
+COUNTS = frozenset({"n_steps", "n_epochs", "batch_size", "buffer_size", "train_freq", "target_update_interval"})
 """Hyperparameters that are at least 1."""
+SHARES = frozenset({"gamma", "gae_lambda", "tau"})
+"""Hyperparameters from 0 to 1."""
 PPO_DEFAULTS: dict[str, Any] = {
     "n_steps": 32,
     "n_epochs": 4,
@@ -87,6 +95,8 @@ def _number(name: str, value: Any, default: Any) -> Any:
     if isinstance(value, str):
         with suppress(ValueError):
             number = float(value)
+    if type(default) is float and not callable(number) and not (isinstance(number, int | float) and isfinite(number)):
+        raise BadConfig(f"The hyperparameter {name!r} is {value!r}; it must be a finite number.")
     if type(default) is not int or isinstance(number, list | tuple):  # SAC's train_freq may be a pair
         return number
     if isinstance(number, float) and number.is_integer():
@@ -107,8 +117,11 @@ def hyperparameters(algorithm: type[BaseAlgorithm], chosen: Mapping[str, Any], n
     given = {name: _number(name, value, parameters[name].default) for name, value in chosen.items()}
     values = {name: value for name, value in defaults.items() if name in known} | given
     for name in COUNTS.intersection(given):
-        if given[name] < 1:
+        if isinstance(given[name], int) and given[name] < 1:
             raise BadConfig(f"The hyperparameter {name!r} is {given[name]}; it must be at least 1.")
+    for name in SHARES.intersection(given):
+        if not 0 <= given[name] <= 1:
+            raise BadConfig(f"The hyperparameter {name!r} is {given[name]}; it must be from 0 to 1.")
     if issubclass(algorithm, OnPolicyAlgorithm) and "batch_size" in known:
         values.setdefault("batch_size", max(2, values["n_steps"] * n_envs // 4))
     return values

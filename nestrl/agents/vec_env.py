@@ -127,7 +127,10 @@ class TaskVecEnv(VecEnv):
         self._recent[: self._n_recent] = state["_recent"]
         if self.resumes_exactly:
             self.environment.set_state(state["simulations"])
-            self._reset_seeds()
+            if self._n_steps:
+                self._reset_seeds()
+            else:
+                self.seed(self._start_seed)  # trials alone have been made here: no episode has begun
         else:
             self.seed(self._start_seed + self._n_steps * self.num_envs)
 

@@ -214,7 +214,10 @@ def forward_transfer_by_skill(curves: SuccessCurves, references: ReferenceCurves
 
 
 def forward_transfer(curves: SuccessCurves, references: ReferenceCurves, *, later_only: bool = False) -> float | None:
-    """Return FT <= 1 over all skills (or all but the first), or None when one of their references is missing."""
+    """Return FT <= 1 over all skills (or all but the first).
+
+    None when one of their references is missing, or is perfect all along.
+    """
     return _mean_or_none(forward_transfer_by_skill(curves, references)[1 if later_only else 0 :])
 
 

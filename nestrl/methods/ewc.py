@@ -1,5 +1,6 @@
 """Online EWC: hold each parameter of the actor as firmly as the Fisher information of past tasks demands."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,8 +24,8 @@ class EWCOptions:
     """What remains of the importance of earlier tasks at each boundary: 1 sums over tasks, less forgets gracefully."""
 
     def __post_init__(self) -> None:
-        if not self.strength >= 0:
-            raise BadConfig(f"ewc's strength is {self.strength}; it must be at least 0.")
+        if not 0 <= self.strength < math.inf:
+            raise BadConfig(f"ewc's strength is {self.strength}; it must be finite and at least 0.")
         if not self.samples > 0:
             raise BadConfig(f"ewc's samples is {self.samples}; it must be above 0.")
         if not 0 <= self.decay <= 1:

@@ -1,5 +1,6 @@
 """L2: hold every parameter of the actor, all alike, to where it was at the end of the last task."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,8 +19,8 @@ class L2Options:
     """Weight of the penalty."""
 
     def __post_init__(self) -> None:
-        if not self.strength >= 0:
-            raise BadConfig(f"l2's strength is {self.strength}; it must be at least 0.")
+        if not 0 <= self.strength < math.inf:
+            raise BadConfig(f"l2's strength is {self.strength}; it must be finite and at least 0.")
 
 
 class L2(Anchored):
@@ -41,6 +42,14 @@ class L2(Anchored):
     def __init__(self, options: L2Options, learner: Learner, seed: int) -> None:
         super().__init__(learner, options.strength)
 
+    def begin(self, segment_index: int, task_index: int) -> None:
+        """Anchor what a part of the method may have copied into the actor as this task's start."""
+        if self._penalty.holds:
+            self._hold()
+
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Anchor the actor where it is now."""
+        self._hold()
+
+    def _hold(self) -> None:
         self._penalty.hold(torch.ones_like(self._penalty.importances))

@@ -1,5 +1,6 @@
 """MAS: hold each parameter of the actor as firmly as the actor's answers hang on it."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,8 +22,8 @@ class MASOptions:
     """Observations of the last task on which the sensitivity is measured."""
 
     def __post_init__(self) -> None:
-        if not self.strength >= 0:
-            raise BadConfig(f"mas's strength is {self.strength}; it must be at least 0.")
+        if not 0 <= self.strength < math.inf:
+            raise BadConfig(f"mas's strength is {self.strength}; it must be finite and at least 0.")
         if not self.samples > 0:
             raise BadConfig(f"mas's samples is {self.samples}; it must be above 0.")
 

@@ -51,7 +51,7 @@ class PackNet:
         paper="Mallya and Lazebnik, 2018",
         stores="2 bytes a parameter: its owner",
         cost="a mask over the actor a step; the last quarter of each segment retrains the pruned network",
-        knows=("boundaries", "task identity", "number of tasks"),
+        knows=("boundaries", "length of segments", "task identity", "number of tasks"),
         own_policies=True,
     )
 

@@ -30,8 +30,8 @@ class PCGradOptions:
     """Remembered observations a task."""
 
     def __post_init__(self) -> None:
-        if not self.pull >= 0:
-            raise BadConfig(f"pcgrad's pull is {self.pull}; it must be at least 0.")
+        if not 0 <= self.pull < math.inf:
+            raise BadConfig(f"pcgrad's pull is {self.pull}; it must be finite and at least 0.")
         if self.drift_limit is not None and not 0 < self.drift_limit < math.inf:
             raise BadConfig(f"pcgrad's drift_limit is {self.drift_limit}; it must be finite and above 0, or None.")
         for name in ("samples", "capacity"):

@@ -1,5 +1,6 @@
 """Progress and compress: an active column learns each task, a knowledge base takes it in and forgets gracefully."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,8 +36,8 @@ class ProgressAndCompressOptions(DistillationOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.strength >= 0:
-            raise BadConfig(f"progress-and-compress's strength is {self.strength}; it must be at least 0.")
+        if not 0 <= self.strength < math.inf:
+            raise BadConfig(f"progress-and-compress's strength is {self.strength}; it must be finite and at least 0.")
         if not 0 <= self.decay <= 1:
             raise BadConfig(f"progress-and-compress's decay is {self.decay}; it must be between 0 and 1.")
         if not self.fisher_samples > 0:

@@ -38,8 +38,8 @@ class Card(NamedTuple):
     cost: str
     """What it adds to each gradient step and to each boundary."""
     knows: tuple[str, ...] = ("boundaries",)
-    """What it must be told: "boundaries", "number of tasks", "task identity" (when it acts, and not only as one input
-    of many)."""
+    """What it must be told: "boundaries", "length of segments", "number of tasks", "task identity" (when it acts, and
+    not only as one input of many)."""
     joint: bool = False
     """Whether it trains on all tasks at once, so that its segments mean nothing."""
     own_policies: bool = False

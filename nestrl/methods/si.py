@@ -1,5 +1,6 @@
 """SI: hold each parameter of the actor by what its own path has contributed to learning the tasks so far."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,10 +24,10 @@ class SIOptions:
     """xi, a squared displacement: a parameter that has moved less than its root is hardly held."""
 
     def __post_init__(self) -> None:
-        if not self.strength >= 0:
-            raise BadConfig(f"si's strength is {self.strength}; it must be at least 0.")
-        if not self.damping > 0:
-            raise BadConfig(f"si's damping is {self.damping}; it must be above 0.")
+        if not 0 <= self.strength < math.inf:
+            raise BadConfig(f"si's strength is {self.strength}; it must be finite and at least 0.")
+        if not 0 < self.damping < math.inf:
+            raise BadConfig(f"si's damping is {self.damping}; it must be finite and above 0.")
 
 
 class SI(Anchored):

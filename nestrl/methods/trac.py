@@ -1,5 +1,6 @@
 """TRAC: how far the network may be from where it began is learned beside it, so that it stays able to learn."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,8 +30,8 @@ class TRACOptions:
         object.__setattr__(self, "discounts", tuple(self.discounts))
         if not self.discounts or not all(0 < discount <= 1 for discount in self.discounts):
             raise BadConfig(f"trac's discounts are {self.discounts}; it needs some, each above 0 and at most 1.")
-        if not self.start > 0:
-            raise BadConfig(f"trac's start is {self.start}; it must be above 0.")
+        if not 0 < self.start < math.inf:
+            raise BadConfig(f"trac's start is {self.start}; it must be finite and above 0.")
 
 
 class TRAC:

@@ -1,5 +1,6 @@
 """Utility-based perturbed gradient descent: useful weights change little, the others are shaken."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,8 +31,8 @@ class UPGDOptions:
         for name in ("utility_decay", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadConfig(f"upgd's {name} is {getattr(self, name)}; it must be at least 0 and below 1.")
-        if not self.noise >= 0:
-            raise BadConfig(f"upgd's noise is {self.noise}; it must be at least 0.")
+        if not 0 <= self.noise < math.inf:
+            raise BadConfig(f"upgd's noise is {self.noise}; it must be finite and at least 0.")
 
 
 class UPGD:

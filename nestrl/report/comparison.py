@@ -301,4 +301,6 @@ def _reference_doubts(study: Study, records: Sequence[Record], references: Refer
             f"Reference curves of {', '.join(short)} are too short: some run's segment, with its trials, took over "
             f"{1 + OVERTIME:g} times their steps, so forward transfer is not measured there."
         )
+    if perfect := [task for task in tasks if task in references and np.min(references[task][1]) >= 1]:
+        sentences.append(f"Reference curves of {', '.join(perfect)} are 1 all along: nothing can be learned faster.")
     return sentences

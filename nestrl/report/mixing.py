@@ -1,5 +1,6 @@
 """Whether runs belong in one table: what they must have in common, and what no flag allows to differ."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,10 @@ TOLERANCE = 0.02  # whole rollouts, and whole episodes of trials, make lives end
 AS_NEEDED = "as needed"  # what adaptive segments take, each run its own
 NOT_INSTALLED = "not installed"  # of an extra that not every run had, so that their tasks cannot need it
 
+NOT_RECORDED = "not recorded"  # in records of older versions
+
 VERSIONS: dict[str, Callable[[Record], Any]] = {
+    "nestrl": lambda record: record.versions.get("nestrl", NOT_RECORDED),
     "mujoco": lambda record: record.versions.get("mujoco"),
     "torch": lambda record: record.versions.get("torch"),
     "stable-baselines3": lambda record: record.versions.get("stable-baselines3"),
@@ -20,6 +24,7 @@ VERSIONS: dict[str, Callable[[Record], Any]] = {
 MUST_AGREE: dict[str, Callable[[Record], Any]] = VERSIONS | {
     "environment steps": lambda record: record.environment_steps if record.fixed else AS_NEEDED,
     "network": lambda record: list(record.network),
+    "learner": lambda record: NOT_RECORDED if record.agent is None else record.agent,
     "evaluations": lambda record: len(record.steps) if record.fixed else AS_NEEDED,
     "evaluation episodes": lambda record: record.episodes,
 }
@@ -27,7 +32,8 @@ MUST_AGREE: dict[str, Callable[[Record], Any]] = VERSIONS | {
 
 
 def refuse_what_never_mixes(records: Sequence[Record]) -> None:
-    """Raise BadConfig for runs that no flag puts in one table: of other tasks, segment rules, or orders of one number.
+    """Raise BadConfig for runs that no flag puts in one table: of other tasks, segment rules, orders of one number,
+    or options of one method.
 
     Only where the same number means the same order are two runs of one order and seed a pair.
     """
@@ -36,6 +42,14 @@ def refuse_what_never_mixes(records: Sequence[Record]) -> None:
     for order in sorted({record.order for record in records}):
         alike = [(record.cell, ", ".join(record.trained_tasks)) for record in records if record.order == order]
         refuse_mixed(f"runs of order {order} that train their tasks in different orders", alike)
+    for method in sorted({record.method for record in records}):
+        own = [(record.cell, options_of(record)) for record in records if record.method == method]
+        refuse_mixed(f"runs of {method} with different options", own)
+
+
+def options_of(record: Record) -> str:
+    """Return the name and the options of a run's method in one order."""
+    return f"{record.method_name} {json.dumps(record.options, sort_keys=True)}"
 
 
 def refuse_mixed_segments(runs: Sequence[tuple[str, str]]) -> None:
@@ -80,11 +94,12 @@ def deviations(runs: Sequence[Record], everyone: Sequence[Record]) -> list[str]:
 
 def _usual(values: Sequence[Any]) -> Any:
     """Return the most frequent value, of several the first."""
-    return NOT_INSTALLED if NOT_INSTALLED in values else max(values, key=values.count)
+    known = [value for value in values if value != NOT_RECORDED] or values
+    return NOT_INSTALLED if NOT_INSTALLED in known else max(known, key=known.count)
 
 
 def _same(value: Any, usual: Any) -> bool:
-    if usual == NOT_INSTALLED:
+    if usual == NOT_INSTALLED or value == NOT_RECORDED:
         return True
     if isinstance(value, int) and isinstance(usual, int):
         return abs(value - usual) <= TOLERANCE * usual

@@ -19,6 +19,7 @@ from nestrl.studies.references import found_references, reference_jobs, store_re
 from nestrl.studies.study import (
     Places,
     Study,
+    mean_seconds,
     open_study,
     places,
     read_references,
@@ -130,9 +131,9 @@ class Running:
             what = f"average performance {performance:.2f}, {minutes:.1f} min"
         else:
             what = f"failed: {record.error}"
-        study = Study(self.places.results, self.plan, tuple(self.records.values()), {})
-        n, left = len(self.plan.cells) - len(study.left), readable_time(study.seconds_left(self.pool.workers))
-        return f"{record.cell}: {what}; {n} of {len(self.plan.cells)}, {left} left"
+        seconds, left = mean_seconds(tuple(self.records.values())), len(self._cells)
+        time = readable_time(None if seconds is None else seconds * left / self.pool.workers)
+        return f"{record.cell}: {what}; {len(self.plan.cells) - left} of {len(self.plan.cells)}, {time} left"
 
     def _write_time(self, seconds: float) -> None:
         """Add up where the time went: the study's wall clock over all its sessions, and its runs' by activity."""
@@ -174,10 +175,8 @@ def alone(lock: Path) -> Iterator[None]:
     with file:
         if not locked(file, lock):
             process = process_of(lock)
-            raise RunExists(
-                f"the study in {lock.parent} is being run by process {process}; wait for it, or stop it with: "
-                f"kill {process}"
-            )
+            who, or_stop = (f"process {process}", f", or stop it with: kill {process}") if process else ("another", "")
+            raise RunExists(f"the study in {lock.parent} is being run by {who}; wait for it{or_stop}")
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -113,6 +113,11 @@ class RunConfig:
         """Whether the method trains on all tasks at once, so that its segments mean nothing."""
         return find_method(self.method).card.joint
 
+    @property
+    def plans_by_length(self) -> bool:
+        """Whether the method must know how long a segment will be."""
+        return "length of segments" in find_method(self.method).card.knows
+
     def to_json(self) -> str:
         """Return JSON that `from_json` turns into an equal value; BadConfig for what cannot be written so."""
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}

@@ -22,12 +22,15 @@ and a method may spend as much on trials before it learns."""
 def segments_of(config: RunConfig) -> "Segments":
     """Return the rule that a run asks for.
 
-    Raises BadConfig for adaptive segments of a method that trains on all tasks at once: no task could hand on steps.
+    Raises BadConfig for adaptive segments of a method that trains on all tasks at once, where no task could hand on
+    steps, and of one that plans by a segment's length.
     """
     if config.segments == "fixed":
         return FixedSegments(config.sequence)
     if config.trains_jointly:
         raise BadConfig(f"{config.method} trains on all tasks at once; its segments cannot be adaptive, only fixed.")
+    if config.plans_by_length:
+        raise BadConfig(f"{config.method} must know how long a segment will be; adaptive ones end when it is learned.")
     return AdaptiveSegments(config.sequence, config.target_success, config.patience)
 
 

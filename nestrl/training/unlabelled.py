@@ -38,6 +38,8 @@ def with_less_told(
     size, n_tasks, tried = agent.union.feature_size, agent.n_tasks, config.identity == "tried"
     if config.boundaries == "given":
         return Recognised(method, size, n_tasks, try_out, tried=tried)
+    if config.plans_by_length:
+        raise BadConfig(f"{config.method} must know how long a segment will be; its boundaries must be 'given'.")
     detector = ChangeDetector(torch.from_numpy(scale[0].copy()), config.seed)
     unlabelled = Unlabelled(method, agent, detector, try_out, tried=tried)
     agent.allow_trials(unlabelled.try_out_here)

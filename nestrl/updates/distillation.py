@@ -1,5 +1,6 @@
 """Distillation: a policy with a network of its own is trained to answer as its teachers did, without an environment."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,8 +29,8 @@ class DistillationOptions:
 
     def __post_init__(self) -> None:
         for name in ("steps", "samples", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise BadConfig(f"{name} of the distillation is {getattr(self, name)}; it must be above 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadConfig(f"{name} of the distillation is {getattr(self, name)}; it must be finite and above 0.")
 
 
 class Student(Protocol):

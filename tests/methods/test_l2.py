@@ -19,6 +19,18 @@ def test_gradient_is_the_distance_from_the_last_anchor_times_strength():
     torch.testing.assert_close(learner.weight.detach(), anchor + 2.0 - 0.5 * 2.0)
 
 
+def test_a_start_that_was_copied_into_the_network_is_not_pulled_back():
+    learner = LinearLearner(lr=1.0)
+    method = L2(L2Options(strength=0.5), learner, seed=0)
+    learner.optimizer.attach(method.regulate)
+    method.end(0, 0, NOTHING)
+    learner.weight.data += 2.0
+    start = learner.weight.detach().clone()
+    method.begin(1, 1)
+    learner.minimise(lambda: 0 * learner.weight.sum(), steps=1)
+    torch.testing.assert_close(learner.weight.detach(), start)
+
+
 def test_ends_between_both_tasks():
     """argmin of b/2 (W - T)^2 + s/2 (W - W*)^2 is (b T + s W*) / (b + s)."""
     learner = LinearLearner()

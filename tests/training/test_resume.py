@@ -121,6 +121,19 @@ def test_ctrl_c_saves_between_evaluations_and_resumes_exactly(
     assert_same_end(whole["ppo"], tmp_path / "stopped")
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_a_stop_after_trials_before_any_episode_has_begun_resumes_exactly(algorithm: str, tmp_path: Path) -> None:
+    config = tiny_config(algorithm, method="best-start", method_options={"episodes": 8})
+    never_stopped = run(config, tmp_path / "whole").path
+    first_end = Run(never_stopped).curves.segments[0][2]
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped", display=StopAt(first_end + 1, signal.SIGINT))
+    saved = load_newest(tmp_path / "stopped" / "checkpoints")
+    assert saved is not None and saved.state["steps_here"] > 0 and saved.state["agent"]["last_observations"] is None
+    run(config, tmp_path / "stopped", resume=True)
+    assert_same_end(never_stopped, tmp_path / "stopped")
+
+
 @pytest.mark.learning
 def test_rover_tasks_resume_exactly(tmp_path: Path) -> None:
     rovers = tuple(Task(name, f"nestrl_envs:nestrl/Rover{name}-v0") for name in ("Reach", "Push"))

@@ -123,6 +123,12 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, object], message: str
         tiny_config(**changes)
 
 
+@pytest.mark.parametrize("rule", [{"segments": "adaptive"}, {"boundaries": "detected", "identity": "observed"}])
+def test_what_plans_by_the_length_of_a_segment_must_know_it(rule: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="packnet must know how long a segment will be"):
+        run(tiny_config(method="packnet", method_options={}, **rule), tmp_path / "run")
+
+
 def test_joint_training_has_no_adaptive_segments(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="all tasks at once"):
         run(tiny_config(method="multitask", method_options={}, segments="adaptive"), tmp_path / "run")

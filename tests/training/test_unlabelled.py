@@ -88,7 +88,7 @@ def test_resumes_exactly_before_within_and_after_suspicion(
 
 
 @pytest.mark.learning
-@pytest.mark.parametrize("method", ["nested", "packnet", "best-start"])
+@pytest.mark.parametrize("method", ["nested", "clonex", "best-start"])
 def test_any_method_learns_without_labels_and_resumes(method: str, tmp_path: Path) -> None:
     config = unlabelled(method=method, method_options={})
     finished = run(config, tmp_path / "whole")
