@@ -32,10 +32,10 @@ MUST_AGREE: dict[str, Callable[[Record], Any]] = VERSIONS | {
 
 
 def refuse_what_never_mixes(records: Sequence[Record]) -> None:
-    """Raise BadConfig for runs that no flag puts in one table: of other tasks, segment rules, orders of one number,
-    or options of one method.
+    """Raise BadConfig for runs that no flag puts in one table.
 
-    Only where the same number means the same order are two runs of one order and seed a pair.
+    They differ in tasks, in segment rules, in what one number of an order means, or in the options of one method. Only
+    where the same number means the same order are two runs of one order and seed a pair.
     """
     refuse_mixed("runs of different tasks", [(record.cell, ", ".join(sorted(record.tasks))) for record in records])
     refuse_mixed_segments([(record.cell, record.segment_rule) for record in records])

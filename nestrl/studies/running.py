@@ -19,11 +19,11 @@ from nestrl.studies.references import found_references, reference_jobs, store_re
 from nestrl.studies.study import (
     Places,
     Study,
-    mean_seconds,
     open_study,
     places,
     read_references,
     readable_time,
+    seconds_left,
     write_what_is_run,
 )
 from nestrl.training.config import RunConfig
@@ -131,8 +131,8 @@ class Running:
             what = f"average performance {performance:.2f}, {minutes:.1f} min"
         else:
             what = f"failed: {record.error}"
-        seconds, left = mean_seconds(tuple(self.records.values())), len(self._cells)
-        time = readable_time(None if seconds is None else seconds * left / self.pool.workers)
+        left = len(self._cells)
+        time = readable_time(seconds_left(tuple(self.records.values()), left, self.pool.workers))
         return f"{record.cell}: {what}; {len(self.plan.cells) - left} of {len(self.plan.cells)}, {time} left"
 
     def _write_time(self, seconds: float) -> None:
@@ -175,8 +175,12 @@ def alone(lock: Path) -> Iterator[None]:
     with file:
         if not locked(file, lock):
             process = process_of(lock)
-            who, or_stop = (f"process {process}", f", or stop it with: kill {process}") if process else ("another", "")
-            raise RunExists(f"the study in {lock.parent} is being run by {who}; wait for it{or_stop}")
+            if process is None:  # it holds the lock and has not written its number yet
+                raise RunExists(f"the study in {lock.parent} is being run by another process; wait for it")
+            raise RunExists(
+                f"the study in {lock.parent} is being run by process {process}; wait for it, or stop it with: "
+                f"kill {process}"
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -11,7 +11,7 @@ from nestrl.studies.ledger import read_ledger
 from nestrl.studies.plan import Cell, read_plan
 from nestrl.studies.pool import Pool
 from nestrl.studies.running import process_of
-from nestrl.studies.study import Study, mean_seconds, places, readable_time
+from nestrl.studies.study import Study, mean_seconds, places, readable_time, seconds_left
 
 
 def status(path: Path, below: Path = Path()) -> Group:
@@ -35,9 +35,10 @@ def status(path: Path, below: Path = Path()) -> Group:
             table.add_row(method, regime, *_row(study, cells, running))
     table.add_section()
     table.add_row("all", "", *_row(study, plan.cells, running), style="bold")
-    workers = Pool(plan.workers).workers
+    workers, n_left = Pool(plan.workers).workers, len(study.left)
     left = (
-        f"{len(study.left)} runs left, about {readable_time(study.seconds_left(workers))} with {workers} side by side"
+        f"{n_left} runs left, about {readable_time(seconds_left(study.records, n_left, workers))} "
+        f"with {workers} side by side"
     )
     who = f"; process {process} is at it" if process else ""
     failed = [f"{record.cell} failed: {record.error}" for record in study.records if not record.finished]

@@ -72,11 +72,6 @@ class Study:
         ended = {record.cell for record in self.records}
         return tuple(cell for cell in self.plan.cells if cell.name not in ended)
 
-    def seconds_left(self, workers: int) -> float | None:
-        """Return the time that the runs left should take, by the mean of the finished ones; None without any."""
-        seconds = mean_seconds(self.records)
-        return None if seconds is None else seconds * len(self.left) / workers
-
 
 def write_what_is_run(path: Path, results: Path, name: str) -> None:
     """Write the file that is run (as `name`) and the command into a folder of results, which is made if need be."""
@@ -106,6 +101,12 @@ def read_references(path: Path) -> References:
         return json.loads(path.read_text()) if path.is_file() else {}
     except ValueError as error:
         raise BadConfig(f"{path} is damaged ({error}); delete it, and `nestrl study` writes it anew.") from error
+
+
+def seconds_left(records: Sequence[Record], runs: int, workers: int) -> float | None:
+    """Return the time that so many runs should take, by the mean of the finished ones; None without any."""
+    seconds = mean_seconds(records)
+    return None if seconds is None else seconds * runs / workers
 
 
 def mean_seconds(records: Sequence[Record]) -> float | None:
