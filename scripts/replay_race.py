@@ -2,7 +2,7 @@
 
     python scripts/replay_race.py record 600 601      # a development life a seed, a minute or two of a core each
     python scripts/replay_race.py record 500          # below 600: each task from scratch
-    python scripts/replay_race.py record dev-pick 703 # of another file of scripts/studies
+    python scripts/replay_race.py record dev-pick 703 # of another file of scripts/studies, as dev-metaworld
     python scripts/replay_race.py                     # -> results/race/replay.md
 
 Both networks' curves depend on their own steps alone; so, recorded once without a race, they tell the outcome of any
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results" / "race" / "curves.jsonl"
 FIRST_LIFE, TASKS_A_LIFE = 600, 5
 N_ENVS = 256
+"""Simulations of the records that do not say how many."""
 ABOVE = f"""Rise: of the mean return in the first {WATCHED} rounds, in standard deviations; success in the later ones.
 The others: mean success of training episodes over the segment, and at its end."""
 NUMBERS = ("episodes", "returns", "squares", "successes")
@@ -42,12 +43,13 @@ class Curve(NamedTuple):
     task: str
     after: tuple[str, ...]
     heads: str
+    simulations: int
     tallies: list[Tally]
 
     @property
     def success(self) -> list[float]:
         """Success of the last whole round at each rollout; 0 before there is one."""
-        found, last, mark = [], 0.0, Tally(N_ENVS)
+        found, last, mark = [], 0.0, Tally(self.simulations)
         for tally in self.tallies:
             round_ = tally.since(mark)
             if round_.rounds >= 1 and round_.episodes >= ENOUGH:
@@ -58,7 +60,7 @@ class Curve(NamedTuple):
     @property
     def rise(self) -> str:
         """By how many standard deviations the return rises in the first window of the race, and success in its half."""
-        marks = [(0.0, Tally(N_ENVS))]
+        marks = [(0.0, Tally(self.simulations))]
         for done, tally in enumerate(self.tallies, start=1):
             marks.append((done / len(self.tallies), tally))
             halves = last_window(marks, WATCHED)
@@ -99,7 +101,8 @@ def _live(life: TaskSequence, seed: int, heads: str) -> None:
     for line in run.folder.log_lines("training"):
         curves[line["task"]].append([round(line["method"][f"tally.{name}"], 2) for name in NUMBERS])
     steps = {segment.task: segment.steps for segment in life.segments}
-    entry = {"seed": seed, "heads": heads, "steps": steps, "curves": curves}
+    n_envs = run.folder.config().agent.n_envs
+    entry = {"seed": seed, "heads": heads, "n_envs": n_envs, "steps": steps, "curves": curves}
     RECORDS.parent.mkdir(parents=True, exist_ok=True)
     with RECORDS.open("a") as file:
         file.write(json.dumps(entry, separators=(",", ":")) + "\n")
@@ -108,10 +111,10 @@ def _live(life: TaskSequence, seed: int, heads: str) -> None:
 def recorded() -> Iterator[Curve]:
     """Yield every curve on record; those of first tasks come after nothing."""
     for line in map(json.loads, RECORDS.read_text().splitlines()):
-        names = list(line["curves"])
+        names, simulations = list(line["curves"]), line.get("n_envs", N_ENVS)
         for place, (task, curve) in enumerate(line["curves"].items()):
-            tallies = [Tally(N_ENVS, *numbers) for numbers in curve]
-            yield Curve(task, tuple(names[:place]), line["heads"], tallies)
+            tallies = [Tally(simulations, *numbers) for numbers in curve]
+            yield Curve(task, tuple(names[:place]), line["heads"], simulations, tallies)
 
 
 class Replayed:
@@ -119,7 +122,7 @@ class Replayed:
 
     def __init__(self, known: Curve, fresh: Curve) -> None:
         self._curves, self._now, self._done = (known, fresh), 0, [0, 0]
-        self.progress, self.tally = 0.0, Tally(N_ENVS)
+        self.progress, self.tally = 0.0, Tally(known.simulations)
 
     @property
     def success(self) -> float:
@@ -129,8 +132,9 @@ class Replayed:
 
     def learn(self) -> None:
         """Do one rollout with the present network."""
-        tallies, done = [Tally(N_ENVS), *self._curves[self._now].tallies], self._done[self._now]
-        self.tally = self.tally.plus(tallies[done + 1].since(tallies[done]))._replace(simulations=N_ENVS)
+        curve, done = self._curves[self._now], self._done[self._now]
+        tallies = [Tally(curve.simulations), *curve.tallies]
+        self.tally = self.tally.plus(tallies[done + 1].since(tallies[done]))._replace(simulations=curve.simulations)
         self._done[self._now] += 1
         self.progress = min(1.0, sum(self._done) / len(self._curves[0].tallies))
 
@@ -167,6 +171,8 @@ def as_table() -> str:
     rows = []
     for known in sorted((curve for curve in curves if curve.after), key=lambda curve: (curve.task, curve.heads)):
         scratch = [curve for curve in curves if curve.task == known.task and not curve.after]
+        if not scratch:
+            continue
         outcomes = [raced(known, fresh) for fresh in scratch]
         alone = [(float(np.mean(curve.success)), curve.success[-1]) for curve in (known, *scratch)]
         pairs = [np.mean(alone[1:], axis=0), alone[0], np.mean([outcome[:2] for outcome in outcomes], axis=0)]

@@ -9,24 +9,28 @@ from nestrl.studies.plan import Cell, StudyPlan
 from nestrl.studies.pool import Job
 from nestrl.training.config import RunConfig
 from nestrl.training.from_scratch import alone_from_scratch
-from nestrl.training.references import find_references, reference_path, store_curve, stored_curves
+from nestrl.training.references import find_references, learnt_as, reference_path, store_curve, stored_curves
 from nestrl.training.result import Run
 
 References = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
-"""By regime, sequence and task: steps, success (in 0..1) and the number of seeds that it is the mean of."""
+"""By regime, sequence and task: steps, success (in 0..1), the number of seeds that it is the mean of, and how it was
+learnt (see `learnt_as`)."""
 
 
 def found_references(plan: StudyPlan, before: References) -> References:
-    """Return all curves that fit the study's runs; for tasks without, those of `before`, as of another version."""
+    """Return all curves that fit the study's runs; for tasks without, those of `before` if learnt so."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for cell, config in _plain_configs(plan):
         curves = find_references(config)
         older = before.get(cell.regime, {}).get(cell.sequence, {})
-        found.setdefault(cell.regime, {})[cell.sequence] = dict(older) | {
+        learnt = {task: learnt_as(config, task) for task in config.sequence.trained_tasks}
+        kept = {task: older[task] for task in learnt if task in older and _learnt(older[task], learnt[task])}
+        found.setdefault(cell.regime, {})[cell.sequence] = kept | {
             task: {
                 "steps": [float(place) for place in places],
                 "success": success.tolist(),
                 "seeds": len(stored_curves(reference_path(config, task))),
+                "learnt_as": learnt[task],
             }
             for task, (places, success) in curves.items()
         }
@@ -66,6 +70,11 @@ def reference_jobs(plan: StudyPlan, folder: Path) -> dict[Path, tuple[Job, str]]
 def store_reference(job: Job, task: str) -> None:
     """Keep the curve of a finished run from scratch with those of the other seeds."""
     store_curve(job.config, task, Run(job.folder).curves)
+
+
+def _learnt(curve: Mapping[str, Any], so: str) -> bool:
+    """Return whether a curve was learnt so, as far as is known: those from before there was a record do not tell."""
+    return curve.get("learnt_as", so) == so  # type: ignore[no-any-return]
 
 
 def _plain_configs(plan: StudyPlan) -> Iterator[tuple[Cell, RunConfig]]:

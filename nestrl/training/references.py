@@ -88,9 +88,13 @@ def reference_steps(sequence: TaskSequence, task_name: str) -> int:
 def reference_path(config: RunConfig, task_name: str) -> Path:
     """Return the file for a task of this run; it need not exist."""
     key = reference_key(config, task_name)
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
     name = re.sub(r"[^A-Za-z0-9]+", "-", key["environment"].rpartition("/")[2]).strip("-")
-    return references_folder() / f"{name}-{digest}.json"
+    return references_folder() / f"{name}-{_digest(key)}.json"
+
+
+def learnt_as(config: RunConfig, task_name: str) -> str:
+    """Return a digest of all that a curve depends on but the versions: environment, steps, learner."""
+    return _digest({name: value for name, value in reference_key(config, task_name).items() if name != "versions"})
 
 
 def stored_curves(path: Path) -> dict[int, Curve]:
@@ -127,6 +131,10 @@ def how_to_make(missing: Sequence[str], run_folder: Path) -> str:
         f"Forward transfer needs reference curves of {', '.join(missing)}, trained from scratch; make them with: "
         f"nestrl reference {run_folder} --seeds 0 1 2"
     )
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _plain(agent: AgentConfig) -> Any:

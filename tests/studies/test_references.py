@@ -50,6 +50,18 @@ def test_stored_curves_are_found_and_not_made_again(study_file: Path, tmp_path: 
     assert made == [("calm", 0), ("windy", 0), ("windy", 1)]
 
 
+def test_curves_of_before_stay_unless_the_learner_was_another(study_file: Path) -> None:
+    plan = read_plan(study_file)
+    curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
+    path = store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", curves)
+    before = found_references(plan, {})
+    path.unlink()
+    assert found_references(plan, before) == before
+    slower = {"hyperparameters": {"learning_rate": 1e-5}}
+    other = [replace(c, config=replace(c.config, agent=replace(c.config.agent, **slower))) for c in plan.cells]
+    assert found_references(replace(plan, cells=tuple(other)), before) == {"shared": {"tiny-2": {}}}
+
+
 def test_a_task_that_no_segment_trains_needs_no_curve(study_file: Path, tmp_path: Path) -> None:
     plan = read_plan(study_file)
     cell = plan.cells[0]
