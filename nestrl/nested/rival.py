@@ -21,9 +21,9 @@ the horizon):
 
     rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2)
 
-A network that gets on may yet be slow: one that answers loudly in its last task can take three times as long as a fresh
-one to the same return in the next (results/warm_starts.md). So where a segment holds so many rounds that a share of it
-tells, a fresh network has an equal share even if the known one rises, once, and the rest of the segment
+A network that gets on may yet be slow: one whose head has grown loud in the tasks before can take several times as many
+steps as a fresh one to the same return (results/warm_starts.md). So where a segment holds so many rounds that a share
+of it tells, a fresh network has an equal share even if the known one rises, once, and the rest of the segment
 
     if it stands clearly higher than the known one did at the same age.
 
