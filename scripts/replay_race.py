@@ -25,6 +25,7 @@ from nestrl.nested.levels import REMOVABLE
 from nestrl.nested.rival import WATCHED, Rival, last_window, spread
 from nestrl.report.tables import table
 from nestrl.tasks.named import sequence
+from nestrl.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "results" / "race" / "curves.jsonl"
@@ -33,8 +34,6 @@ N_ENVS = 256
 """Simulations of the records that do not say how many."""
 ABOVE = f"""Rise: of the mean return in the first {WATCHED} rounds, in standard deviations; success in the later ones.
 The others: mean success of training episodes over the segment, and at its end."""
-NUMBERS = ("episodes", "returns", "squares", "successes")
-"""Of a tally, as recorded."""
 
 
 class Curve(NamedTuple):
@@ -43,13 +42,17 @@ class Curve(NamedTuple):
     task: str
     after: tuple[str, ...]
     heads: str
-    simulations: int
     tallies: list[Tally]
+
+    @property
+    def start(self) -> Tally:
+        """The tally before the first rollout."""
+        return Tally(self.tallies[0].simulations)
 
     @property
     def success(self) -> list[float]:
         """Success of the last whole round at each rollout; 0 before there is one."""
-        found, last, mark = [], 0.0, Tally(self.simulations)
+        found, last, mark = [], 0.0, self.start
         for tally in self.tallies:
             round_ = tally.since(mark)
             if round_.rounds >= 1 and round_.episodes >= ENOUGH:
@@ -60,7 +63,7 @@ class Curve(NamedTuple):
     @property
     def rise(self) -> str:
         """By how many standard deviations the return rises in the first window of the race, and success in its half."""
-        marks = [(0.0, Tally(self.simulations))]
+        marks = [(0.0, self.start)]
         for done, tally in enumerate(self.tallies, start=1):
             marks.append((done / len(self.tallies), tally))
             halves = last_window(marks, WATCHED)
@@ -75,9 +78,18 @@ class Recorded(Nested):
 
     def measurements(self) -> dict[str, float]:
         """Return the tally, too."""
-        return super().measurements() | {
-            f"tally.{name}": value for name, value in self._learner.tally._asdict().items()
-        }
+        return super().measurements() | measured(self._learner.tally)
+
+
+def measured(tally: Tally) -> dict[str, float]:
+    """Return a tally as measurements of a method."""
+    return {f"tally.{name}": float(value) for name, value in tally._asdict().items()}
+
+
+def tallies_of(folder: RunFolder) -> Iterator[tuple[str, Tally]]:
+    """Yield the task and the tally of each line about training in the log of a run whose method measured it."""
+    for line in folder.log_lines("training"):
+        yield line["task"], Tally(*(round(line["method"][f"tally.{name}"], 2) for name in Tally._fields))
 
 
 def record(name: str, seed: int) -> None:
@@ -98,8 +110,8 @@ def _live(life: TaskSequence, seed: int, heads: str) -> None:
     folder = ROOT / "runs" / "race" / f"{heads}-{seed}-{life.task_names[0]}"
     run = train(life, method="replay_race:Recorded", seed=seed, options=options, folder=folder)
     curves: dict[str, list[list[float]]] = {name: [] for name in life.task_names}
-    for line in run.folder.log_lines("training"):
-        curves[line["task"]].append([round(line["method"][f"tally.{name}"], 2) for name in NUMBERS])
+    for task, tally in tallies_of(run.folder):
+        curves[task].append(list(tally[1:]))
     steps = {segment.task: segment.steps for segment in life.segments}
     n_envs = run.folder.config().agent.n_envs
     entry = {"seed": seed, "heads": heads, "n_envs": n_envs, "steps": steps, "curves": curves}
@@ -114,7 +126,7 @@ def recorded() -> Iterator[Curve]:
         names, simulations = list(line["curves"]), line.get("n_envs", N_ENVS)
         for place, (task, curve) in enumerate(line["curves"].items()):
             tallies = [Tally(simulations, *numbers) for numbers in curve]
-            yield Curve(task, tuple(names[:place]), line["heads"], simulations, tallies)
+            yield Curve(task, tuple(names[:place]), line["heads"], tallies)
 
 
 class Replayed:
@@ -122,7 +134,7 @@ class Replayed:
 
     def __init__(self, known: Curve, fresh: Curve) -> None:
         self._curves, self._now, self._done = (known, fresh), 0, [0, 0]
-        self.progress, self.tally = 0.0, Tally(known.simulations)
+        self.progress, self.tally = 0.0, known.start
 
     @property
     def success(self) -> float:
@@ -133,8 +145,10 @@ class Replayed:
     def learn(self) -> None:
         """Do one rollout with the present network."""
         curve, done = self._curves[self._now], self._done[self._now]
-        tallies = [Tally(curve.simulations), *curve.tallies]
-        self.tally = self.tally.plus(tallies[done + 1].since(tallies[done]))._replace(simulations=curve.simulations)
+        tallies = [curve.start, *curve.tallies]
+        self.tally = self.tally.plus(tallies[done + 1].since(tallies[done]))._replace(
+            simulations=curve.start.simulations
+        )
         self._done[self._now] += 1
         self.progress = min(1.0, sum(self._done) / len(self._curves[0].tallies))
 

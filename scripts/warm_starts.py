@@ -24,6 +24,7 @@ from nestrl.tasks.continual_world import LEARNER, meta_world_task
 from nestrl.training.display import Silent
 from nestrl.training.run_folder import RunFolder
 from nestrl.updates.values import flattened, put_values, values_of
+from replay_race import measured, tallies_of
 
 OUTPUT = Path(__file__).resolve().parents[1] / "results" / "warm_starts.json"
 PAIRS = (("coffee-push", "button-press-topdown"), ("pick-place", "door-open"))
@@ -72,7 +73,7 @@ class Begun(Finetune):
 
     def measurements(self) -> dict[str, float]:
         """Return the tally of the training episodes."""
-        return {name: float(value) for name, value in self._learner.tally._asdict().items()}
+        return measured(self._learner.tally)
 
 
 def learned(pair: tuple[str, str], task: str, steps: int, seed: int) -> list[Tally]:
@@ -81,8 +82,7 @@ def learned(pair: tuple[str, str], task: str, steps: int, seed: int) -> list[Tal
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         train(sequence, "warm_starts:Begun", seed=seed, options=SETTINGS, folder=folder, display=Silent())
-        lines = RunFolder(folder).log_lines("training")
-    return [Tally(**{name: round(line["method"][name], 2) for name in Tally._fields}) for line in lines]
+        return [tally for _, tally in tallies_of(RunFolder(folder))]
 
 
 def measure(pair: tuple[str, str], seed: int, found: dict[str, Any]) -> None:

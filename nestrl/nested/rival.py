@@ -171,7 +171,7 @@ class Rival:
 
     def finish(self) -> bool:
         """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so."""
-        return self._phase in (FRESH, PACED) and self._change_places(SETTLED)
+        return self.fresh and self._phase != SETTLED and self._change_places(SETTLED)
 
     def _judge_known(self) -> bool:
         halves = last_window(self._marks, WATCHED)

@@ -18,7 +18,7 @@ learnt (see `learnt_as`)."""
 
 
 def found_references(plan: StudyPlan, before: References) -> References:
-    """Return all curves that fit the study's runs; for tasks without, those of `before` if learnt so."""
+    """Return all curves that fit the study's runs; for tasks without, those of `before` that were learnt alike."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for cell, config in _plain_configs(plan):
         curves = find_references(config)
