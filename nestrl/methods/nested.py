@@ -185,6 +185,7 @@ class Nested(Taught):
         if not self._rival.finish() and self._peak.take():
             self._clock.count("peak")
         super().end(segment_index, task_index, observations)
+        self._slow.forget(task_index)
         self._current = None
         if task_index not in self._met:
             self._met.append(task_index)

@@ -45,6 +45,10 @@ class SlowPolicy:
         """Size of the actor."""
         return 0 if self.policy is None else n_bytes(self.policy.parameters)
 
+    def forget(self, task: int) -> None:
+        """A task has a new teacher: what this policy has of it answers for it no longer."""
+        self.drifts.pop(task, None)
+
     def consolidate(
         self,
         candidate: OwnPolicy,

@@ -26,6 +26,11 @@ def learn_and_remember(learner, memory, task, generator):
         memory.remember(task, rows, learner.output(rows), generator)
 
 
+def remembered(memory, generator):
+    batch = memory.sample(500, list(memory.tasks), generator)
+    return batch.observations, batch.teacher
+
+
 def drifts(policy, memory, generator):
     batch = memory.sample(1000, list(memory.tasks), generator)
     with torch.no_grad():
@@ -93,6 +98,19 @@ def test_a_new_skill_may_have_room_an_old_one_has_none(slow_with_the_first_skill
     ignorant = learner.policy_with(slow.values)
     assert slow.consolidate(ignorant, learner.policy_with(), memory, HASTY, generator, room=1000)
     assert (tuple(slow.drifts), slow.commits) == ((0, 1), 2)
+
+
+def test_a_skill_learned_anew_is_judged_by_who_learned_it(slow_with_the_first_skill, monkeypatch):
+    slow, learner, _, generator = slow_with_the_first_skill
+    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
+    memory = TeacherMemory(500)
+    learn_and_remember(learner, memory, 0, generator)  # by a network that has been through task 1
+    outdated = learner.policy_with(slow.values)
+    assert drifts(outdated, memory, generator)[0] > 0.1
+    memory.remember(1, *remembered(memory, generator), generator)  # so that there is something to distil
+    slow.forget(0)
+    assert not slow.consolidate(outdated, learner.policy_with(), memory, HASTY, generator)
+    assert slow.drifts == {}
 
 
 def test_is_not_committed_where_a_skill_would_become_worse(monkeypatch):
