@@ -21,6 +21,12 @@ def decode(kind: type[T], value: Any, where: str) -> T:
     return _decode(kind, value, where)  # type: ignore[no-any-return]
 
 
+def decode_in_place(value: Any, where: str) -> None:
+    """Make the fields of a frozen dataclass what they are declared as, as `decode` would; for its `__post_init__`."""
+    for name, kind in get_type_hints(type(value)).items():
+        object.__setattr__(value, name, _decode(kind, getattr(value, name), f"{where}.{name}"))
+
+
 def plain(value: Any) -> Any:
     """Return a number of NumPy's as one of Python's, anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value

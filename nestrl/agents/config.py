@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nestrl.decode import decode_in_place
 from nestrl.errors import BadConfig
 
 
@@ -37,9 +38,7 @@ class AgentConfig:
     """Where the learner computes: "cpu", or a GPU ("cuda", "cuda:1", ...), which pays only for wide networks."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "network", tuple(self.network))
-        if not isinstance(self.noise_correlation, int | float):
-            object.__setattr__(self, "noise_correlation", tuple(self.noise_correlation))
+        decode_in_place(self, "agent")
         object.__setattr__(self, "n_envs", self.n_envs or (32 if self.algorithm == "sac" else 256))
         if not self.network or min(self.network) < 1:
             raise BadConfig(f"The network {self.network} needs at least one block, each at least 1 wide.")

@@ -172,7 +172,7 @@ class Nested(Taught):
         self._apply(update, orders, kept)
 
     def pause(self) -> None:
-        """Between two rollouts: remember the best policy; race a fresh network where a task stands still or is slow."""
+        """Between two rollouts: remember the best policy; race a fresh network where a new task stands still."""
         if self._current is None:
             return
         if self._has("peak"):

@@ -57,8 +57,7 @@ LEVELS = (
     LevelSpec(
         "rival",
         "whether a new task goes on from what is known or from a fresh network",
-        "task start, if most skills half-solve it; four rounds of episodes, while a new task does not get on; once "
-        "where rounds are many",
+        "task start, if most skills half-solve it; four rounds of episodes, while a new task does not get on",
         "trials of the earlier skills, returns and successes of the training episodes of both networks",
         "a return that rises, or the higher one",
         "fast policy",

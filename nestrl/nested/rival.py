@@ -21,20 +21,13 @@ the horizon):
 
     rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2)
 
-A network that gets on may yet be slow: one whose head has grown loud in the tasks before can take several times as many
-steps as a fresh one to the same return (results/warm_starts.md). So where a segment holds so many rounds that a share
-of it tells, a fresh network has an equal share even if the known one rises, once, and the rest of the segment
-
-    if it stands clearly higher than the known one did at the same age.
-
 The fresh network has the first turn where most skills half-solve a new task as they are, in the same episodes, and none
 solves it: then what succeeds is what they have in common, driving at the goal, and a network that knows it is about to
 stand still.
 
 Rounds, margin and shares were chosen on curves of development lives (results/race). Of the networks that succeed in .3
 to .6 of the episodes after four rounds, those that are stuck have risen by .17 standard deviations at most, the others
-by .38 at least; those that succeed in fewer need six rounds to show it. How fast a network learns is asked in none of
-the rover's curves, whose segments hold too few rounds, and in three of Meta-World's, where fresh networks win.
+by .38 at least; those that succeed in fewer need six rounds to show it.
 """
 
 import math
@@ -50,8 +43,7 @@ from nestrl.agents.trial import Trial
 SHARE = 0.15
 """Share of the segment that each gets before it is judged, if that holds enough rounds; else until it does."""
 WATCHED, SLOW, TURN = 4, 6, 2
-"""Rounds of episodes that are enough: of what is known, the same where few succeed (or where it is asked how fast it
-learns), and of a fresh network."""
+"""Rounds of episodes that are enough: of what is known, the same where few succeed, and of a fresh network."""
 CLEARLY = 0.25
 """Standard deviations of the return between two means of which one is clearly higher."""
 HARDLY, FEW, MOSTLY = 0.05, 0.3, 0.6
@@ -63,8 +55,7 @@ SKILLS, MOST, PARTLY, NEARLY = 3, 2 / 3, 0.25, 0.75
 trials or more, and no policy in more than NEARLY."""
 ALIKE = 0.6
 """How much those skills succeed in the same episodes, at least; see `alike`."""
-KNOWN, FRESH, PACED, SETTLED = "known", "fresh", "paced", "settled"
-"""Whose turn it is: of a fresh network since the known one stands still, or since that may be slow; or nobody's."""
+KNOWN, FRESH, SETTLED = "known", "fresh", "settled"
 
 
 class Branching(Protocol):
@@ -160,18 +151,18 @@ class Rival:
         self._marks = [(0.0, self._learner.tally)]
         self._doubted = Tally(1)
         if doubted and trial is not None and is_trap(trial):
-            self._begin_turn(FRESH)
+            self._begin_turn()
 
     def pause(self) -> bool:
         """Between two rollouts: end the turn of either network where it is time; return whether they changed places."""
         if self._phase == SETTLED:
             return False
         self._marks.append((self._learner.progress, self._learner.tally))
-        return self._judge_fresh() if self.fresh else self._judge_known()
+        return self._judge_fresh() if self._phase == FRESH else self._judge_known()
 
     def finish(self) -> bool:
         """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so."""
-        return self.fresh and self._phase != SETTLED and self._change_places(SETTLED)
+        return self._phase == FRESH and self._change_places(SETTLED)
 
     def _judge_known(self) -> bool:
         halves = last_window(self._marks, WATCHED)
@@ -179,31 +170,23 @@ class Rival:
             halves = last_window(self._marks, SLOW)
         if halves is None:
             return False
-        if halves.later.success >= MOSTLY or self._learner.progress > LATEST:
+        gets_on = (halves.rising and not halves.fails) or halves.later.success >= MOSTLY
+        if gets_on or self._learner.progress > LATEST:
             return self._settle()
+        if halves.rising:
+            return False
         self._doubted = halves.later
-        if not halves.rising:
-            return self._begin_turn(FRESH)
-        if self._waiting is None and self._tells_pace:
-            return self._begin_turn(PACED)
-        return False if halves.fails else self._settle()
+        return self._begin_turn()
 
-    @property
-    def _tells_pace(self) -> bool:
-        """Whether the segment holds so many rounds that a share of it tells how fast a network learns."""
-        progress, now = self._marks[-1]
-        return now.rounds * SHARE >= SLOW * progress
-
-    def _begin_turn(self, phase: str) -> bool:
+    def _begin_turn(self) -> bool:
         self.races += 1
-        return self._change_places(phase)
+        return self._change_places(FRESH)
 
     def _judge_fresh(self) -> bool:
-        paced = self._phase == PACED
-        halves = last_window(self._marks, SLOW if paced else TURN)
+        halves = last_window(self._marks, TURN)
         if halves is None:
             return False
-        if (halves.rising and not paced) or clearly_higher(halves.later, self._doubted):
+        if halves.rising or clearly_higher(halves.later, self._doubted):
             self.won += 1
             return self._settle()
         return self._change_places(KNOWN)
@@ -218,7 +201,7 @@ class Rival:
             self._learner.renew()
         else:
             self._learner.return_to(waiting)
-        self._phase, self.fresh, self._marks = phase, phase in (FRESH, PACED), self._marks[-1:]
+        self._phase, self.fresh, self._marks = phase, phase == FRESH, self._marks[-1:]
         return True
 
     def measurements(self) -> dict[str, float]:

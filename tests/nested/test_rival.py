@@ -11,8 +11,6 @@ from nestrl.agents.trial import Trial
 from nestrl.nested.rival import SHARE, TURN, Rival, alike, is_trap, last_window
 
 SIMULATIONS, PAUSES = 31, 50
-FEWER = 2 * SIMULATIONS // 3
-"""Episodes a pause with which a segment holds too few rounds for a race that asks how fast."""
 
 
 class Learner:
@@ -92,7 +90,7 @@ def test_else_they_take_turns_until_too_little_is_left(resume_at):
 
 
 def test_what_rises_without_success_is_doubted_once_it_stands_still():
-    rival, history, _ = race(lambda progress: 50 * min(progress, 0.24), standing(100), episodes=FEWER)
+    rival, history, _ = race(lambda progress: 50 * min(progress, 0.24), standing(100))
     changed = history.index("fresh") / PAUSES
     assert 0.24 < changed <= 0.24 + 2 * SHARE and rival.won == 1
 
@@ -107,8 +105,8 @@ def test_the_fresh_one_goes_on_from_where_its_turn_ended():
     "options",
     [
         {"success": 0.6},
-        {"known": rising(20), "success": 0.1, "episodes": FEWER},
-        {"known": rising(20), "episodes": FEWER},
+        {"known": rising(20), "success": 0.1},
+        {"known": rising(20)},
         {"doubted": False},
         {"episodes": 0},
         {"episodes": 4},
@@ -138,23 +136,6 @@ def test_what_seldom_succeeds_is_watched_for_longer(success, rounds):
 def test_what_is_slow_to_start_is_not_doubted():
     slow = race(lambda progress: max(0.0, 50 * (progress - 0.2)), rising(50), success=0.4, episodes=SIMULATIONS // 3)
     assert slow[0].races == 0  # it stands still for two rounds, and rises in the next two
-
-
-@pytest.mark.parametrize("resume_at", [None, 4, 12, 20])
-@pytest.mark.parametrize("success", [0.0, 0.4])
-def test_where_many_rounds_tell_a_faster_fresh_network_has_the_rest(success, resume_at):
-    rival, history, _ = race(rising(20), lambda progress: 60 * (progress - 0.16), success=success, resume_at=resume_at)
-    assert history == ["known"] * 7 + ["fresh"] * 43
-    assert (rival.fresh, rival.won, rival.races) == (True, 1, 1)
-
-
-@pytest.mark.parametrize("resume_at", [None, 4, 12, 20])
-@pytest.mark.parametrize("slope", [10, 20], ids=["slower", "as fast"])
-def test_a_fresh_network_that_is_no_faster_has_one_turn_alone(slope, resume_at):
-    rival, history, _ = race(rising(20), lambda progress: slope * (progress - 0.16), resume_at=resume_at)
-    assert [name for name, _ in itertools.groupby(history)] == ["known", "fresh", "known"]
-    assert history.count("fresh") == math.ceil(SHARE * PAUSES)
-    assert (rival.fresh, rival.won, rival.races) == (False, 0, 1)
 
 
 def test_to_rise_by_a_trifle_is_to_stand_still():

@@ -139,3 +139,25 @@ def test_a_seed_is_a_whole_number(seed: Any) -> None:
     with pytest.raises(BadConfig, match="seed is .*whole number"):
         tiny_config(seed=seed)
     assert type(tiny_config(seed=np.int64(3)).seed) is int
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("network", "128", "int"),
+        ("network", (64.5,), "int"),
+        ("n_envs", "32", "int"),
+        ("n_envs", True, "int"),
+        ("initial_log_std", None, "float"),
+        ("fresh_critic", "no", "bool"),
+        ("hyperparameters", 3, "Mapping"),
+        ("noise_correlation", "a", "float"),
+    ],
+)
+def test_an_agent_of_wrong_types_gets_one_clear_error(field, value, expected):
+    with pytest.raises(BadConfig, match=rf"^agent\.{field} is .*expected .*{expected}"):
+        AgentConfig(**{field: value})
+
+
+def test_an_agent_takes_one_width_for_a_network_of_one_block():
+    assert AgentConfig(network=64).network == AgentConfig(network=[64]).network == (64,)
