@@ -371,13 +371,14 @@ def _value(text: str) -> Any:
 
 
 def _open_runs(paths: Sequence[Path]) -> "list[Run]":
+    from nestrl.report.groups import copies
     from nestrl.report.tables import differing_versions
     from nestrl.training.result import Run
 
     if not paths:
         raise BadConfig("give at least one run's folder.")
     runs = [Run(path) for path in {path.resolve(): path for path in paths}.values()]
-    for sentence in differing_versions(runs):
+    for sentence in [*differing_versions(runs), *copies(runs)]:
         print(f"nestrl: {sentence}", file=sys.stderr)
     return runs
 

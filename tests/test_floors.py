@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "decode": {"errors"},
     "tasks": {"errors", "decode"},
-    "agents": {"errors", "tasks"},
+    "agents": {"errors", "decode", "tasks"},
     "updates": {"errors", "agents", "tasks"},
     "nested": {"errors", "updates", "agents", "tasks"},
     "methods": {"errors", "decode", "nested", "updates", "agents", "tasks"},

@@ -20,7 +20,8 @@ MORE_DEFINITIONS = {
     "P(better than ...)": "Probability that a run of this method has a higher average performance than one of the "
     "other in the same order, or in any where an order has one run; ties count half (Agarwal et al., 2021).",
     "[low, high]": "95 % interval from 10,000 bootstrap resamples of the runs, drawn within each order of the tasks "
-    "(Agarwal et al., 2021), or from all together where an order has one run, with Student's correction for few runs.",
+    "(Agarwal et al., 2021), or from all together where an order has one run, with Student's correction for few runs. "
+    "That of forward transfer takes the curves from scratch as exact.",
     "beware": "Where a method knows, uses or was given something that the others were not.",
 }
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nestrl.evaluation.retention import Floats, SuccessCurves, retention_matrix
 from nestrl.evaluation.statistics import wilson_interval
+from nestrl.report.groups import grouped
 from nestrl.report.losses import mean_matrix
-from nestrl.report.tables import grouped
 from nestrl.training.result import Run
 from nestrl.training.writing import write_figure
 

@@ -1,6 +1,5 @@
 """Tables of runs as Markdown, aligned so that a terminal shows them well too."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from nestrl.evaluation.statistics import Interval, bootstrap_interval, interquar
 from nestrl.methods import METHODS, find_method
 from nestrl.nested.levels import LEVELS
 from nestrl.report.comparison import OF_JOINT_TRAINING
+from nestrl.report.groups import grouped
 from nestrl.report.mixing import refuse_mixed_segments
 from nestrl.training.config import RunConfig
 from nestrl.training.result import Run
@@ -106,21 +106,6 @@ def comparison_table(runs: Sequence[Run]) -> str:
     return table(["sequence, method", "runs", *TITLES.values(), *([TO_ALL.title] if adaptive else [])], rows)
 
 
-def grouped(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
-    """Return the runs by (sequence, method), as first met; options and steps that differ make a group of their own."""
-    groups: dict[tuple[str, str], list[Run]] = {}
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for run in runs:
-        name = (run.config.sequence.name, run.config.method)
-        known = kinds.setdefault(name, [])
-        kind = _all_but_seed(run)
-        if kind not in known:
-            known.append(kind)
-        number = known.index(kind)
-        groups.setdefault(name if number == 0 else (name[0], f"{name[1]} ({number + 1})"), []).append(run)
-    return groups
-
-
 def differing_versions(runs: Sequence[Run]) -> list[str]:
     """Return a sentence for each package whose version differs between the runs."""
     found: dict[str, set[str]] = {}
@@ -154,13 +139,6 @@ def _updates(run: Run) -> dict[str, str]:
 def _aligned(cells: Sequence[str], widths: Sequence[int], right: bool) -> list[str]:
     rest = zip(cells[1:], widths[1:], strict=True)
     return [cells[0].ljust(widths[0]), *(cell.rjust(width) if right else cell.ljust(width) for cell, width in rest)]
-
-
-def _all_but_seed(run: Run) -> str:
-    """Return what decides which question a run answers: its configuration without what chance or speed hang on."""
-    whatever = {"seed", "threads", "imports", "checkpoint_every"}
-    fields = dataclasses.fields(run.config)
-    return repr([getattr(run.config, field.name) for field in fields if field.name not in whatever])
 
 
 def _estimate(name: str, metrics: Sequence[Metrics], form: str = "{:.2f}") -> str:

@@ -8,7 +8,6 @@ from nestrl.evaluation.statistics import wilson_interval
 from nestrl.report.tables import (
     comparison_table,
     differing_versions,
-    grouped,
     metrics_table,
     retention_table,
     success_table,
@@ -58,14 +57,6 @@ def test_joint_training_has_only_its_performance(make_run: MakeRun) -> None:
     performance, *others = (cell.strip() for cell in row.split("|")[3:-1])
     assert performance == "0.75" and set(others) == {"–"}
     assert "orgetting" not in metrics_table(run)
-
-
-def test_runs_that_were_told_or_measured_otherwise_are_not_averaged(make_run: MakeRun) -> None:
-    runs = [make_run(seed=seed) for seed in range(3)]
-    for run, otherwise in zip(runs[1:], ({"identity": "observed"}, {"evaluation_episodes": 7}), strict=True):
-        path = run.path / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | otherwise))
-    assert [len(members) for members in grouped([Run(run.path) for run in runs]).values()] == [1, 1, 1]
 
 
 def test_comparison_of_an_unfinished_run_says_what_to_do(make_run: MakeRun) -> None:
