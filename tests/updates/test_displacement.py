@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nestrl.updates.displacement import Gates, regulate
@@ -17,13 +17,11 @@ def regulated(d, m, **gates):
     return torch.cat([part.flatten() for part in parts])
 
 
-@settings(deadline=None)
 @given(vector, vector)
 def test_default_gates_are_fine_tuning_bit_for_bit(d, m):
     assert torch.equal(regulated(d, m), d)
 
 
-@settings(deadline=None)
 @given(vector, vector)
 def test_closed_gates_are_a_gems_projection(d, m):
     kept = regulated(d, m, pass_=0.0)
@@ -32,7 +30,6 @@ def test_closed_gates_are_a_gems_projection(d, m):
     torch.testing.assert_close(kept, expected)
 
 
-@settings(deadline=None)
 @given(vector, vector, share)
 def test_pull_with_an_open_gate_never_shortens_the_step(d, m, pull):
     move = regulated(d, m, pull=pull) - d
@@ -41,7 +38,6 @@ def test_pull_with_an_open_gate_never_shortens_the_step(d, m, pull):
     assert move.norm() <= pull * d.norm() + 1e-12 * (1 + d.norm())
 
 
-@settings(deadline=None)
 @given(vector, vector, share, share, share)
 def test_it_is_the_formula(d, m, pass_, pull, scale):
     h, r, a = (torch.zeros(4, dtype=torch.float64) for _ in range(3))

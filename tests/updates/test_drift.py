@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
@@ -17,7 +17,6 @@ def random(seed, *shapes, scale=1.0):
     return [scale * torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_gaussian_drift_is_the_kl_divergence(seed):
     arguments = random(seed, *[(5, 3)] * 4)
@@ -27,7 +26,6 @@ def test_gaussian_drift_is_the_kl_divergence(seed):
     torch.testing.assert_close(gaussian_drift(*arguments).total, kl_divergence(teacher, student))
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_categorical_drift_is_the_kl_divergence(seed):
     teacher, student = random(seed, (5, 4), (5, 4), scale=3.0)
@@ -35,7 +33,6 @@ def test_categorical_drift_is_the_kl_divergence(seed):
     torch.testing.assert_close(categorical_drift(teacher, student).total, expected)
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_each_part_is_zero_exactly_where_nothing_has_moved(seed):
     mean, log_std, other = random(seed, *[(4, 2)] * 3)
