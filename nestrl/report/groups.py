@@ -18,16 +18,17 @@ def grouped(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
 
     Options and steps that differ make a group of their own, whose name says in what: "nested (heads per_task)".
     """
-    kinds: dict[str, list[Run]] = {}
-    for run in runs:
-        kinds.setdefault(json.dumps(_kind(run), sort_keys=True), []).append(run)
     groups: dict[tuple[str, str], list[Run]] = {}
     first: dict[tuple[str, str], dict[str, Any]] = {}
-    for members in kinds.values():
-        kind, name = _kind(members[0]), (members[0].config.sequence.name, members[0].config.method)
-        differences = _differences(first.setdefault(name, kind), kind)
-        label = f"{name[1]} ({differences})" if differences else name[1]
-        groups[_unused((name[0], label), groups)] = members
+    names: dict[str, tuple[str, str]] = {}
+    for run in runs:
+        kind, name = _kind(run), (run.config.sequence.name, run.config.method)
+        key = json.dumps(kind, sort_keys=True)
+        if key not in names:
+            differences = _differences(first.setdefault(name, kind), kind)
+            label = f"{name[1]} ({differences})" if differences else name[1]
+            names[key] = _unused((name[0], label), groups)
+        groups.setdefault(names[key], []).append(run)
     return groups
 
 

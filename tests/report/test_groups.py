@@ -24,6 +24,7 @@ def test_runs_that_were_told_or_measured_otherwise_are_groups_named_by_what_diff
         make_run(seed=0),
         make_run(seed=1),
         changed(make_run(seed=2), {"identity": "observed"}),
+        changed(make_run(seed=5), {"evaluation_episodes": 7}),
         changed(make_run(seed=3), {"agent.initial_log_std": -1.0, "agent.heads": "per_task"}),
         changed(make_run(seed=4), {"agent.initial_log_std": -1.0, "agent.heads": "per_task", "threads": 2}),
     ]
@@ -31,18 +32,18 @@ def test_runs_that_were_told_or_measured_otherwise_are_groups_named_by_what_diff
     assert names == {
         "finetune": 2,
         "finetune (identity observed)": 1,
+        "finetune (evaluation_episodes 7)": 1,
         "finetune (heads per_task, initial_log_std -1)": 2,
     }
 
 
 def test_groups_that_differ_in_what_a_name_leaves_out_have_numbers(make_run: MakeRun) -> None:
-    longer = [changed(make_run(seed=seed), {}) for seed in range(3)]
-    for run, steps in zip(longer[1:], (7, 8), strict=True):
-        path = run.path / "config.json"
-        config = json.loads(path.read_text())
-        config["sequence"]["segments"][0]["steps"] += steps
-        path.write_text(json.dumps(config))
-    names = [method for _, method in grouped([Run(run.path) for run in longer])]
+    runs = [make_run(seed=seed) for seed in range(3)]
+    for run, steps in zip(runs[1:], (7, 8), strict=True):
+        segments = json.loads(run.config.to_json())["sequence"]["segments"]
+        segments[0]["steps"] += steps
+        changed(run, {"sequence.segments": segments})
+    names = [method for _, method in grouped([Run(run.path) for run in runs])]
     assert names == ["finetune", "finetune (another sequence)", "finetune (another sequence) (2)"]
 
 
