@@ -51,7 +51,7 @@ def _kind(run: Run) -> dict[str, Any]:
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")
         else:
             yield before + name, value

@@ -25,6 +25,7 @@ def test_runs_that_were_told_or_measured_otherwise_are_groups_named_by_what_diff
         make_run(seed=1),
         changed(make_run(seed=2), {"identity": "observed"}),
         changed(make_run(seed=5), {"evaluation_episodes": 7}),
+        changed(make_run(seed=6), {"agent.hyperparameters": {"gamma": 0.9}}),
         changed(make_run(seed=3), {"agent.initial_log_std": -1.0, "agent.heads": "per_task"}),
         changed(make_run(seed=4), {"agent.initial_log_std": -1.0, "agent.heads": "per_task", "threads": 2}),
     ]
@@ -33,6 +34,7 @@ def test_runs_that_were_told_or_measured_otherwise_are_groups_named_by_what_diff
         "finetune": 2,
         "finetune (identity observed)": 1,
         "finetune (evaluation_episodes 7)": 1,
+        "finetune (gamma 0.9)": 1,
         "finetune (heads per_task, initial_log_std -1)": 2,
     }
 
