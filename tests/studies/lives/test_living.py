@@ -113,7 +113,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(plan_file: WritePlan, tmp
     process = subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL)
     until = time.monotonic() + PATIENCE
     journal = killed / "results/tiny-lives/lives.jsonl"
-    while not (journal.is_file() and list(killed.glob("runs/tiny-lives/g0000-c*/checkpoints/*.pt"))):
+    while not (journal.is_file() and journal.read_text() and list(killed.glob("runs/tiny-lives/g*/checkpoints/*.pt"))):
         assert time.monotonic() < until and process.poll() is None
         time.sleep(0.02)
     kill(process, killed / "runs/tiny-lives")
