@@ -4,6 +4,7 @@ python scripts/regimes.py     # reads results/*/finished.jsonl, writes results/r
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from nestrl.report.comparison import Comparison, comparisons, difference, paired
@@ -46,11 +47,13 @@ def rows() -> Iterator[list[str]]:
 
 
 def row(what: str, label: str, comparison: Comparison) -> Iterator[list[str]]:
-    """Yield the row, if both have runs there, and pairs enough for a difference."""
+    """Yield the row, over the pairs of runs alone, if there are enough for a difference."""
     nested, rival = comparison.find(NESTED), comparison.find(label)
-    if nested is None or rival is None or len(paired(rival, nested)) < 2:
+    if nested is None or rival is None or len(pairs := paired(rival, nested)) < 2:
         return
-    cells = [what, label, str(len(paired(rival, nested)))]
+    rival = replace(rival, records=tuple(rival.records[place] for place, _ in pairs))
+    nested = replace(nested, records=tuple(nested.records[place] for _, place in pairs))
+    cells = [what, label, str(len(pairs))]
     for metric in METRICS:
         found = nested.metric(metric), rival.metric(metric), difference(rival, nested, metric)
         cells += map(shown, found)

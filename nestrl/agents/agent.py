@@ -120,7 +120,9 @@ class Agent:
 
     @property
     def progress(self) -> float:
-        """Share of the current segment's steps that are done, in 0..1."""
+        """Share of the current segment's steps that are done, in 0..1; 0 where the learner knows no boundaries."""
+        if not self.knows_boundaries:
+            return 0.0
         done = self.algorithm.num_timesteps - self._segment_start + self._charged
         return float(min(1.0, done / self._segment_steps))
 
@@ -218,23 +220,17 @@ class Agent:
         vec_env.seed(_seed(self.seed, self._starts))
         self._starts += 1
         algorithm.policy.noise.last = None
-        if first or vec_env.tells_of_segments:
-            self._segment_start, self._segment_steps, self._charged = algorithm.num_timesteps, steps, 0
+        self._segment_start, self._segment_steps, self._charged = algorithm.num_timesteps, steps, 0
         algorithm.ep_info_buffer = algorithm.ep_success_buffer = None
         if first or not joint:
             self._leave_the_past(first)
 
     def turn_to(self, task_index: int) -> None:
-        """Take what comes for another task from now on: as `start_task`, but in unlabelled simulations that go on.
-
-        The segment is expected to be as long as the one before.
-        """
+        """Take what comes for another task from now on: as `start_task`, but in unlabelled simulations that go on."""
         algorithm, vec_env = self.algorithm, self.algorithm.env
         vec_env.believe(task_index)
         if algorithm._last_obs is not None:
             vec_env.labelled(algorithm._last_obs)
-        self._segment_steps = max(1, algorithm.num_timesteps - self._segment_start + self._charged)
-        self._segment_start, self._charged = algorithm.num_timesteps, 0
         self._leave_the_past(first=False)
 
     def learn(self, steps: int) -> int:

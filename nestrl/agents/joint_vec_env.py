@@ -20,7 +20,6 @@ class JointVecEnv(VecEnv):
 
     task_index = None
     """There is no one task."""
-    tells_of_segments = True
 
     def __init__(self, parts: Sequence[TaskVecEnv]) -> None:
         """Take the simulations of every task (at least one each). Raises BadConfig without any."""

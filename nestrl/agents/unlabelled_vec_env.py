@@ -21,7 +21,6 @@ class UnlabelledVecEnv(VecEnv):
 
     task_index = None
     """Nobody says."""
-    tells_of_segments = False
 
     def __init__(self, world: TaskVecEnv, slot: int, tally: Tally) -> None:
         self.world, self.slot = world, slot  # first: VecEnv asks for attributes when it is made

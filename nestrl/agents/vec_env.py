@@ -31,9 +31,6 @@ class TaskVecEnv(VecEnv):
     for the one that it ended with. Rewards come scaled (RewardScaling); returns in `infos` are the task's own.
     """
 
-    tells_of_segments = True
-    """Whether the learner is to know that a segment begins when it gets these simulations."""
-
     def __init__(
         self,
         environment: VectorEnv[Any, Any, Any],

@@ -78,7 +78,7 @@ class Learner(Protocol):
 
     @property
     def progress(self) -> float:
-        """Share of the current segment's steps that are done, in 0..1."""
+        """Share of the current segment's steps that are done, in 0..1; 0 where it knows no boundaries."""
         ...
 
     @property

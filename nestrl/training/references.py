@@ -29,6 +29,8 @@ from nestrl.training.writing import make_folder, only_one_writes, write_json
 
 Curve = tuple[NDArray[np.floating | np.integer], NDArray[np.float64]]
 """Steps (n,) and success (n,) in 0..1."""
+Versions = Mapping[str, str | None]
+"""What a run was made with, as `versions` of run_folder.py returns it."""
 
 
 def references_folder() -> Path:
@@ -41,17 +43,18 @@ def references_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nestrl" / "references"
 
 
-def find_references(config: RunConfig) -> dict[str, Curve]:
+def find_references(config: RunConfig, then: Versions | None = None) -> dict[str, Curve]:
     """Return by task name the mean curve over all seeds stored; tasks without any are missing.
 
-    A run that trains on all tasks at once has none to be compared with.
+    then: the versions that the run was made with, if others may be installed now; curves made with them come first. A
+    run that trains on all tasks at once has no curves to be compared with.
     """
     found: dict[str, Curve] = {}
     if config.trains_jointly:
         return found
     for name in config.sequence.trained_tasks:
-        curves = stored_curves(reference_path(config, name))
-        if curves:
+        paths = (reference_path(config, name, made_with) for made_with in (then, None))
+        if curves := next(filter(None, map(stored_curves, paths)), None):
             places = max((steps for steps, _ in curves.values()), key=lambda steps: int(steps[-1]))
             found[name] = (places, np.mean([np.interp(places, *curve) for curve in curves.values()], axis=0))
     return found
@@ -62,10 +65,13 @@ def missing_references(config: RunConfig, found: Mapping[str, Curve]) -> list[st
     return [] if config.trains_jointly else [name for name in config.sequence.trained_tasks if name not in found]
 
 
-def reference_key(config: RunConfig, task_name: str) -> dict[str, Any]:
-    """Return what a curve must have been made with to fit `task_name` in this run, as JSON values."""
+def reference_key(config: RunConfig, task_name: str, made_with: Versions | None = None) -> dict[str, Any]:
+    """Return what a curve must have been made with to fit `task_name` in this run, as JSON values.
+
+    made_with: versions, by default those installed.
+    """
     task = config.sequence.tasks[config.sequence.task_index(task_name)]
-    here = versions()
+    here = made_with or versions()
     scaled = {} if task.reward_scale == 1 else {"reward_scale": task.reward_scale}
     measured = {} if OUR_IDS in task.env_id else {"normalizer": f"{SIMULATIONS} simulations"}
     physics = "envpool" if task.env_id.startswith(PREFIX) else "mujoco"
@@ -85,9 +91,9 @@ def reference_steps(sequence: TaskSequence, task_name: str) -> int:
     return max((segment.steps for segment in sequence.segments if segment.task == task_name), default=0)
 
 
-def reference_path(config: RunConfig, task_name: str) -> Path:
-    """Return the file for a task of this run; it need not exist."""
-    key = reference_key(config, task_name)
+def reference_path(config: RunConfig, task_name: str, made_with: Versions | None = None) -> Path:
+    """Return the file for a task of this run, and for versions as `reference_key` takes them; it need not exist."""
+    key = reference_key(config, task_name, made_with)
     name = re.sub(r"[^A-Za-z0-9]+", "-", key["environment"].rpartition("/")[2]).strip("-")
     return references_folder() / f"{name}-{_digest(key)}.json"
 

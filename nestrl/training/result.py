@@ -60,7 +60,7 @@ class Run:
         """
         if not (self.curves.complete and self.folder.reported):
             raise BadConfig(f"{self.path} is not finished; go on with: nestrl resume {self.path}")
-        references = long_enough(find_references(self.config), self.curves)
+        references = long_enough(find_references(self.config, self.folder.versions_then()), self.curves)
         return metrics(self.curves, references, self.config.target_success)
 
     @property

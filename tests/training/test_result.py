@@ -155,6 +155,10 @@ def test_references_make_forward_transfer(tmp_path: Path, monkeypatch: pytest.Mo
     assert reference_path(longer, "calm") != reference_path(config, "calm")
     assert not find_references(longer)
 
+    monkeypatch.setattr("nestrl.training.references.versions", lambda: {"torch": "of next year"})
+    assert not find_references(config)
+    assert result.metrics.forward_transfer is not None  # those made with what the run was made with
+
 
 def test_any_gymnasium_task_with_dict_or_discrete_spaces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = (nestrl.Task("cart", "CartPole-v1", success_threshold=20.0), nestrl.Task("swing", "Pendulum-v1"))
