@@ -11,6 +11,12 @@ from nestrl.decode import plain
 from nestrl.errors import BadConfig, nearest
 
 
+def require_text(what: str, value: Any) -> None:
+    """Raise BadConfig that begins with `what` for anything but a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise BadConfig(f"{what}; give a text.")
+
+
 @dataclass(frozen=True)
 class Task:
     """One environment to be mastered. Raises BadConfig for numbers that make no sense.
@@ -33,14 +39,19 @@ class Task:
     grow a thousandfold, the critic cannot follow. Returns are measured and reported without it."""
 
     def __post_init__(self) -> None:
-        scale = self.reward_scale
-        if scale != "auto" and (isinstance(scale, str) or not 0 < scale < math.inf):
+        require_text(f"A task's name is {self.name!r}", self.name)
+        require_text(f"Task {self.name!r} has env_id {self.env_id!r}", self.env_id)
+        scale = plain(self.reward_scale)
+        if scale != "auto" and not (isinstance(scale, int | float) and 0 < scale < math.inf):
             raise BadConfig(f"Task {self.name!r} has reward_scale {scale!r}; give a number above 0, or 'auto'.")
         threshold = plain(self.success_threshold)
         if threshold is not None and not (isinstance(threshold, int | float) and math.isfinite(threshold)):
             raise BadConfig(f"Task {self.name!r} has success_threshold {threshold!r}; give a finite number.")
         object.__setattr__(self, "success_threshold", threshold)
-        for given in (self.env_kwargs, self.evaluation_kwargs):
+        for name in ("env_kwargs", "evaluation_kwargs"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise BadConfig(f"Task {self.name!r} has {name} {given!r}; give a mapping of arguments.")
             self._require_json(given)
 
     def _require_json(self, arguments: Mapping[str, Any]) -> None:
@@ -68,6 +79,7 @@ class Segment:
     steps: int
 
     def __post_init__(self) -> None:
+        require_text(f"A segment's task is {self.task!r}", self.task)
         object.__setattr__(self, "steps", plain(self.steps))
 
 
@@ -87,8 +99,12 @@ class TaskSequence:
     """Settings of the learner that these tasks want, as of AgentConfig; what a user sets goes before them."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tasks", tuple(self.tasks))
-        object.__setattr__(self, "segments", tuple(self.segments))
+        require_text(f"A sequence's name is {self.name!r}", self.name)
+        for name, kind in (("tasks", Task), ("segments", Segment)):
+            given = getattr(self, name)
+            if not isinstance(given, Sequence) or not all(isinstance(each, kind) for each in given):
+                raise BadConfig(f"Sequence {self.name!r} has {name} {given!r}; give a list, each a {kind.__name__}.")
+            object.__setattr__(self, name, tuple(given))
         if not self.tasks or not self.segments:
             raise BadConfig(f"Sequence {self.name!r} has no tasks or no segments; give it at least one of each.")
         if "/" in self.name or "\\" in self.name or self.name.startswith("."):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nestrl.agents.config import AgentConfig
-from nestrl.decode import decode, plain
+from nestrl.decode import decode, decode_in_place
 from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.retention import TARGET_SUCCESS
 from nestrl.methods import find_method
@@ -64,16 +64,17 @@ class RunConfig:
     patience: int = 2
 
     def __post_init__(self) -> None:
+        decode_in_place(self, "run")
         for name, least in AT_LEAST.items():
-            value = plain(getattr(self, name))
-            object.__setattr__(self, name, value)
-            if not isinstance(value, int) or value < least:
-                raise BadConfig(f"{name} is {value!r}; it must be a whole number, at least {least}.")
+            if getattr(self, name) < least:
+                raise BadConfig(f"{name} is {getattr(self, name)}; it must be at least {least}.")
         if self.seed >= 2**32:
             raise BadConfig(f"seed is {self.seed}; it must be below 2**32.")
         self._check_what_is_told()
         if self.segments not in ("fixed", "adaptive"):
             raise BadConfig(f"segments is {self.segments!r}; it must be 'fixed' or 'adaptive'.")
+        if self.segments == "fixed" and self.patience != type(self).patience:
+            raise BadConfig(f"patience is {self.patience}, but only adaptive segments wait; use segments=adaptive.")
         if not 0 < self.target_success <= 1:
             raise BadConfig(f"target_success is {self.target_success}; it must be above 0 and at most 1.")
         if self.segments == "adaptive" and self.sequence.revisits_are_new:

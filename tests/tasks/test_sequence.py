@@ -1,6 +1,7 @@
 """Sequences: what they refuse, and the arithmetic of their segments."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,24 @@ def test_a_name_is_no_path(name: str) -> None:
 def test_nonsense_is_refused(segments: list[tuple[str, int]], tasks: tuple[Task, ...], message: str) -> None:
     with pytest.raises(BadConfig, match=message):
         life(*segments, tasks=tasks)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Task(3, "Reacher-v5"), "name is 3; give a text"),
+        (lambda: Task("a", None), "'a' has env_id None; give a text"),
+        (lambda: Task("a", "Reacher-v5", 3), "'a' has env_kwargs 3; give a mapping"),
+        (lambda: Task("a", "Reacher-v5", reward_scale=None), "reward_scale None"),
+        (lambda: Segment(0, 10), "task is 0; give a text"),
+        (lambda: TaskSequence("", (A,), (Segment("a", 10),)), "name is ''; give a text"),
+        (lambda: TaskSequence("life", A, (Segment("a", 10),)), "give a list, each a Task"),
+        (lambda: TaskSequence("life", (A,), [("a", 10)]), "give a list, each a Segment"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_refused(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(BadConfig, match=message):
+        make()
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan"), "automatic"])

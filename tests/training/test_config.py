@@ -130,13 +130,21 @@ def test_a_learner_that_makes_no_sense(wrong: dict[str, Any], message: str) -> N
         AgentConfig(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("sequence", "cw10"), ("method", None), ("method_options", []), ("threads", "2")]
+)
+def test_a_run_of_values_of_a_wrong_kind(field: str, value: Any) -> None:
+    with pytest.raises(BadConfig, match=rf"run\.{field} is .*; expected"):
+        tiny_config(**{field: value})
+
+
 def test_correlations_may_come_as_a_list() -> None:
     assert AgentConfig(noise_correlation=[0.0, 0.9]).noise_correlation == (0.0, 0.9)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", ["3", None, 1.5])
 def test_a_seed_is_a_whole_number(seed: Any) -> None:
-    with pytest.raises(BadConfig, match="seed is .*whole number"):
+    with pytest.raises(BadConfig, match="seed is .*expected int"):
         tiny_config(seed=seed)
     assert type(tiny_config(seed=np.int64(3)).seed) is int
 

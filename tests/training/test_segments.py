@@ -115,6 +115,7 @@ def test_configuration_of_old_runs_has_fixed_segments() -> None:
         ({"segments": "adaptiv"}, "must be 'fixed' or 'adaptive'"),
         ({"target_success": 0.0}, "above 0"),
         ({"patience": 0}, "patience is 0"),
+        ({"patience": 3}, "patience is 3, but only adaptive segments wait"),
         ({"segments": "adaptive", "sequence": replace(TINY, revisits_are_new=True)}, "counts as a new task"),
     ],
 )
