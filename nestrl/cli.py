@@ -1,19 +1,17 @@
 """The command line: one verb a capability, each a thin call. Imports happen in the verbs, so that --help is quick."""
 
-import ast
 import errno
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import yaml
 from tyro.conf import Positional, UseAppendAction, arg
 from tyro.extras import SubcommandApp
 
 from nestrl.errors import BadConfig, NestrlError
+from nestrl.settings import options_in, spelled_out
 
 if TYPE_CHECKING:
     from nestrl.training.result import Run
@@ -89,7 +87,7 @@ def train(
     """
     from nestrl.training.train import train as train_run
 
-    options = _options(settings)
+    options = options_in(settings)
     run = train_run(
         sequence, method, seed=seed, steps_scale=steps_scale, options=options, imports=imports, folder=folder
     )
@@ -197,11 +195,12 @@ def picture(runs: Positional[tuple[Path, ...]], out: Path = Path("skills.png")) 
 
 
 @app.command(name="study")
-def study(file: Positional[Path], status: bool = False, retry_failed: bool = False) -> None:
+def study(file: Positional[Path], only: tuple[str, ...] = (), status: bool = False, retry_failed: bool = False) -> None:
     """Run every method of a study on every sequence and seed, side by side; a study that was stopped goes on.
 
     Args:
         file: The study, as YAML; scripts/studies/ has examples.
+        only: Do now only the runs whose names fit a pattern: --only "nested-*-s0" "cloning-*-s0" is the first pair.
         status: Only show how far it is.
         retry_failed: Go on with runs that have failed, too.
     """
@@ -211,7 +210,7 @@ def study(file: Positional[Path], status: bool = False, retry_failed: bool = Fal
     from nestrl.studies.status import status as status_table
 
     if not status:
-        run_study(file, retry_failed=retry_failed)
+        run_study(file, only=only, retry_failed=retry_failed)
     show(status_table(file))
 
 
@@ -295,7 +294,7 @@ def reference(
     from nestrl.training.display import display_for_here
     from nestrl.training.from_scratch import make_references, reference_config
 
-    config = reference_config(source, display_for_here(), steps_scale, _options(settings), imports)
+    config = reference_config(source, display_for_here(), steps_scale, options_in(settings), imports)
     for path in make_references(config, seeds, folder, display_for_here):
         print(path)
 
@@ -305,9 +304,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.path.insert(0, "")  # as with `python -m`: packages in the current folder can be imported
     try:
         app.cli(
-            args=_spelled_out(sys.argv[1:] if arguments is None else arguments),
+            args=spelled_out(sys.argv[1:] if arguments is None else arguments),
             prog="nestrl",
-            description=_DESCRIPTION,
+            description="Train one agent through a sequence of robot tasks and see how much of each skill is left.",
             use_underscores=False,
         )
         sys.stdout.flush()
@@ -325,49 +324,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt as stop:
         print("\n".join(["nestrl: stopped.", *getattr(stop, "__notes__", ())]), file=sys.stderr)
         raise SystemExit(130) from None
-
-
-_SHORTHAND = re.compile(r"--((?:method|agent)\.[\w.+:-]+)(?:=(.*))?")
-
-
-def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    """Return arguments with `--method.KEY VALUE` and `--agent.KEY VALUE` written as `--set method.KEY=VALUE`."""
-    spelled: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        short = _SHORTHAND.fullmatch(argument)
-        if short is None:
-            spelled.append(argument)
-            continue
-        value = short[2] if short[2] is not None else next(rest, None)
-        if value is None:
-            raise BadConfig(f"{argument} wants a value.")
-        spelled += ["--set", f"{short[1]}={value}"]
-    return spelled
-
-
-_DESCRIPTION = "Train one agent through a sequence of robot tasks and see how much of each skill is left."
-
-
-def _options(settings: Sequence[str]) -> dict[str, Any]:
-    """Return {key: value} of KEY=VALUE texts; values are Python or YAML: 3, 1e-3, [64, 64], true, text."""
-    options = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise BadConfig(f"--set wants KEY=VALUE, but came {setting!r}.")
-        options[key] = _value(text)
-    return options
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError:
-            return text
 
 
 def _open_runs(paths: Sequence[Path]) -> "list[Run]":

@@ -18,6 +18,7 @@ LAZY = ("__init__.py", "cli.py")  # the only files with imports inside functions
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "decode": {"errors"},
+    "settings": {"errors"},
     "tasks": {"errors", "decode"},
     "agents": {"errors", "decode", "tasks"},
     "updates": {"errors", "agents", "tasks"},

@@ -1,9 +1,11 @@
 """Runs a study: what is left of it, side by side, each run recorded as it ends: a kill loses next to nothing."""
 
+import fnmatch
 import json
 import os
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -39,39 +41,48 @@ def print_line(text: str) -> None:
     print(text, flush=True)
 
 
-def run_study(path: Path, *, retry_failed: bool = False, below: Path = Path(), say: Say = print_line) -> Study:
+def run_study(
+    path: Path, *, only: Sequence[str] = (), retry_failed: bool = False, below: Path = Path(), say: Say = print_line
+) -> Study:
     """Run what a study has left, and return it as it then stands.
 
-    path: the study's file. retry_failed: go on with runs that have failed, too. below: the folder that holds runs/ and
-    results/. say: takes one line for each run that ends, and what the user should know.
+    path: the study's file. only: patterns, as of file names, of the runs to do now, without reference curves; none
+    means all. retry_failed: go on with runs that have failed, too. below: the folder that holds runs/ and results/.
+    say: takes one line for each run that ends, and what the user should know.
 
-    Raises BadConfig for a file with a mistake, or whose runs were begun otherwise; RunExists when another process runs
-    the study; KeyboardInterrupt after Ctrl-C, when all is saved.
+    Raises BadConfig for a file with a mistake, or whose runs were begun otherwise, or a pattern that fits no run;
+    RunExists when another process runs the study; KeyboardInterrupt after Ctrl-C, when all is saved.
     """
     plan = read_plan(path)
+    chosen = _chosen(plan, only)
     found = places(plan, below)
     with alone(found.lock):
         _refuse_changes(plan, found)
         write_what_is_run(path, found.results, "study.yaml")
         write_references(plan, found)
-        running = Running(plan, found, say, retry_failed)
+        running = Running(plan, found, say, retry_failed, chosen)
         running.run()
         if running.pool.stopped:
             stop = KeyboardInterrupt()
-            stop.add_note(f"All that ran is saved; go on with: nestrl study {path}")
+            again = shlex.join(["nestrl", "study", str(path), *(["--only", *only] if only else [])])
+            stop.add_note(f"All that ran is saved; go on with: {again}")
             raise stop
     return open_study(found.results)
 
 
 class Running:
-    """A study while it runs."""
+    """A study while it runs: the chosen runs, or all of them and its reference curves."""
 
-    def __init__(self, plan: StudyPlan, found: Places, say: Say, retry_failed: bool) -> None:
+    def __init__(
+        self, plan: StudyPlan, found: Places, say: Say, retry_failed: bool, chosen: Collection[Cell] | None
+    ) -> None:
         self.plan, self.places, self.say = plan, found, say
         self.pool = Pool(plan.workers)
         self.records = {record.cell: record for record in read_ledger(found.ledger)}
-        self._references = reference_jobs(plan, found.runs.parent / REFERENCE_RUNS)
-        self._cells = {self._folder(cell): cell for cell in plan.cells if self._is_left(cell, retry_failed)}
+        self._references = {} if chosen else reference_jobs(plan, found.runs.parent / REFERENCE_RUNS)
+        self._chosen = chosen or plan.cells
+        left = (cell for cell in self._chosen if self._is_left(cell, retry_failed))
+        self._cells = {self._folder(cell): cell for cell in left}
 
     def run(self) -> None:
         """Make the reference curves that the plan asks for, then the runs."""
@@ -82,7 +93,7 @@ class Running:
         if self.plan.untuned:
             self.say(f"{self.plan.tuned} has nothing of {', '.join(self.plan.untuned)}: with their defaults")
         self._record_what_has_ended()
-        self.say(f"{len(self._cells)} of {len(self.plan.cells)} runs to do, {self.pool.workers} side by side")
+        self.say(f"{len(self._cells)} of {len(self._chosen)} runs to do, {self.pool.workers} side by side")
         try:
             for ended in self.pool.run(self._jobs()):
                 if ended.job.folder in self._references:
@@ -133,7 +144,7 @@ class Running:
             what = f"failed: {record.error}"
         left = len(self._cells)
         time = readable_time(seconds_left(tuple(self.records.values()), left, self.pool.workers))
-        return f"{record.cell}: {what}; {len(self.plan.cells) - left} of {len(self.plan.cells)}, {time} left"
+        return f"{record.cell}: {what}; {len(self._chosen) - left} of {len(self._chosen)}, {time} left"
 
     def _write_time(self, seconds: float) -> None:
         """Add up where the time went: the study's wall clock over all its sessions, and its runs' by activity."""
@@ -150,6 +161,14 @@ class Running:
             "seconds": {activity: round(amount, 1) for activity, amount in spent.items()},
         }
         write_json(self.places.time, content)
+
+
+def _chosen(plan: StudyPlan, only: Sequence[str]) -> list[Cell] | None:
+    """Return the runs whose name fits one of the patterns; None without any, for all. Raises BadConfig if none fits."""
+    for pattern in only:
+        if not fnmatch.filter((cell.name for cell in plan.cells), pattern):
+            raise BadConfig(f"no run of {plan.name} fits {pattern!r}; they are named as {plan.cells[0].name!r} is.")
+    return [cell for cell in plan.cells if any(fnmatch.fnmatch(cell.name, each) for each in only)] if only else None
 
 
 def write_references(plan: StudyPlan, found: Places) -> None:

@@ -218,6 +218,23 @@ def test_failed_runs_are_left_only_when_asked_for(study_file: Path, tmp_path: Pa
     assert "failed: motor on fire" in text
 
 
+@pytest.mark.learning
+def test_the_runs_that_decide_can_be_done_first(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text(study_file.read_text() + "references: 1\n")
+    lines: list[str] = []
+    study = run_study(study_file, only=["kept-*-s1", "finetune-*-s1"], below=tmp_path, say=lines.append)
+    assert {record.cell for record in study.records} == {"kept-shared-tiny-2-o1-s1", "finetune-shared-tiny-2-o1-s1"}
+    assert "2 of 2 runs to do" in "".join(lines) and "2 of 2, " in lines[-1]
+    assert not (tmp_path / "references").exists()  # their turn is when the whole study runs
+    assert len(study.left) == 2
+
+
+def test_a_pattern_must_fit_some_run(study_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"no run of tiny fits 'ewc-\*'; they are named as 'finetune"):
+        run_study(study_file, only=["kept-*", "ewc-*"], below=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
 def test_mistake_on_the_command_line_ends_with_a_sentence(
     study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
