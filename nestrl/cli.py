@@ -200,7 +200,7 @@ def study(file: Positional[Path], only: tuple[str, ...] = (), status: bool = Fal
 
     Args:
         file: The study, as YAML; scripts/studies/ has examples.
-        only: Do now only the runs whose names fit a pattern: --only "nested-*-s0" "cloning-*-s0" is the first pair.
+        only: Do now only the runs whose names fit a pattern: --only "nested-*-s0" means the nested agent's first.
         status: Only show how far it is.
         retry_failed: Go on with runs that have failed, too.
     """

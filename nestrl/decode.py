@@ -2,7 +2,7 @@
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -44,19 +44,31 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if isinstance(value, str) and get_args(kind)[0] is str:
             value = [part.strip() for part in value.split(",") if part.strip()]
-        items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_decode(get_args(kind)[0], item, where) for item in items)
+        return _decode_items(kind, value if isinstance(value, list | tuple) else [value], where)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, kind):
         return value
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         return _decode_fields(kind, value, where)
     if origin in (Mapping, dict) and isinstance(value, Mapping):
-        return dict(value)
+        _, inner = get_args(kind) or (Any, Any)
+        return {key: _decode(inner, item, f"{where}.{key}") for key, item in value.items()}
+    if origin is Sequence and isinstance(value, list | tuple):
+        return [_decode(get_args(kind)[0], item, where) for item in value]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
     raise BadConfig(f"{where} is {value!r}; expected {_readable(kind)}.")
+
+
+def _decode_items(kind: Any, items: Sequence[Any], where: str) -> tuple[Any, ...]:
+    """Return items as a tuple of any length (`tuple[int, ...]`) or of a fixed one (`tuple[int, float]`)."""
+    kinds = get_args(kind)
+    if kinds[-1] is Ellipsis:
+        return tuple(_decode(kinds[0], item, where) for item in items)
+    if len(items) != len(kinds):
+        raise BadConfig(f"{where} is {items!r}; expected {_readable(kind)}.")
+    return tuple(_decode(inner, item, where) for inner, item in zip(kinds, items, strict=True))
 
 
 def _first_that_fits(kinds: tuple[Any, ...], value: Any, where: str, union: Any) -> Any:

@@ -34,14 +34,17 @@ Lines = Sequence[Mapping[str, Any]]
 def draw_levels(runs: Sequence[Run], picture: Path) -> list[Path]:
     """Draw the levels of each run whose meta-controller gave orders; return the files, beside `picture`, of its kind.
 
-    One run's is levels.png (or .svg, .pdf); of several, levels-<name of the run's folder>.png each.
-    Raises BadConfig where that is `picture` itself.
+    One run's is levels.png (or .svg, .pdf); of several, levels-<name of the run's folder>.png each, with its parent's
+    name in front where two are called alike. Raises BadConfig where that is `picture` itself.
     """
-    drawn = []
+    drawn: list[Path] = []
+    names = [run.path.name for run in runs]
     for run in runs:
         figure = levels_figure(run)
         if figure is not None:
-            name = "levels" if len(runs) == 1 else f"levels-{run.path.name}"
+            alike = names.count(run.path.name) > 1
+            own = "-".join(run.path.resolve().parts[-2:]) if alike else run.path.name
+            name = "levels" if len(runs) == 1 else f"levels-{own}"
             drawn.append(picture.with_name(name + (picture.suffix or ".png")))
             if drawn[-1] == picture:
                 raise BadConfig(f"{picture} is where the levels are drawn; call the picture of skills skills.png, say.")

@@ -9,6 +9,8 @@ import yaml
 
 from nestrl.errors import BadConfig, NestrlError
 
+TEXT = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+"""Tags of keys: "name", and "<<", which takes in another mapping."""
 Place = tuple[str | int, ...]
 """The keys (and positions in lists) that lead to a value: ("methods", "ewc", "strength")."""
 
@@ -32,7 +34,7 @@ class Document:
         if not isinstance(values, dict) or node is None:
             raise BadConfig(f"{path} must be a mapping of keys and values, not {values!r}.")
         self.values: Mapping[Any, Any] = values
-        self._note_lines(node, ())
+        self._note_lines(node, (), ())
 
     def where(self, *place: str | int) -> str:
         """Return "FILE, line N" of a key, or of the nearest thing around it."""
@@ -48,19 +50,26 @@ class Document:
         except NestrlError as error:
             raise BadConfig(f"{self.where(*place)}: {error}") from error
 
-    def _note_lines(self, node: yaml.Node, place: Place) -> None:
+    def _note_lines(self, node: yaml.Node, place: Place, around: tuple[yaml.Node, ...]) -> None:
         self._lines.setdefault(place, node.start_mark.line + 1)
+        if any(node is outer for outer in around):
+            raise BadConfig(f"{self.path}, line {node.start_mark.line + 1}: an alias stands within what it stands for.")
+        around = (*around, node)
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
-                self._note_lines(item, (*place, index))
+                self._note_lines(item, (*place, index), around)
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                inner = (*place, key.value)
                 line = key.start_mark.line + 1
+                if key.tag not in TEXT:
+                    raise BadConfig(
+                        f"{self.path}, line {line}: the key {key.value!r} must be a text; put it in quotes."
+                    )
+                inner = (*place, key.value)
                 if inner in self._lines:
                     raise BadConfig(
                         f"{self.path}, line {line}: {key.value!r} stands already in line {self._lines[inner]}; "
                         "remove one of them."
                     )
                 self._lines[inner] = line
-                self._note_lines(value, inner)
+                self._note_lines(value, inner, around)

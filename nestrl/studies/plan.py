@@ -90,6 +90,7 @@ class StudyPlan:
 
 KEYS = {name: kind for name, kind in get_type_hints(StudyPlan).items() if name not in ("untuned", "cells")}
 KEYS["seeds"] = int | tuple[int, ...]
+KEYS["methods"] = KEYS["regimes"] = Mapping[str, Any]  # where nothing at all stands for no options; see `_options`
 
 
 def read_plan(path: Path) -> StudyPlan:

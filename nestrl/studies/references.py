@@ -9,7 +9,7 @@ from nestrl.studies.plan import Cell, StudyPlan
 from nestrl.studies.pool import Job
 from nestrl.training.config import RunConfig
 from nestrl.training.from_scratch import alone_from_scratch
-from nestrl.training.references import find_references, learnt_as, reference_path, store_curve, stored_curves
+from nestrl.training.references import Versions, learnt_as, mean_curve, reference_path, store_curve, stored_curves
 from nestrl.training.result import Run
 
 References = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
@@ -17,30 +17,26 @@ References = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
 learnt (see `learnt_as`)."""
 
 
-def found_references(plan: StudyPlan, before: References) -> References:
-    """Return all curves that fit the study's runs; for tasks without, those of `before` that were learnt alike."""
+def found_references(plan: StudyPlan, before: References, then: Versions | None = None) -> References:
+    """Return all curves that fit the study's runs, by default those made with the versions installed.
+
+    then: versions with which runs of the study were made; curves made with them come first, then those of `before` that
+    were learnt alike, and only then those of the versions installed.
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for cell, config in _plain_configs(plan):
-        curves = find_references(config)
-        older = before.get(cell.regime, {}).get(cell.sequence, {})
-        learnt = {task: learnt_as(config, task) for task in config.sequence.trained_tasks}
-        kept = {task: older[task] for task in learnt if task in older and _learnt(older[task], learnt[task])}
-        found.setdefault(cell.regime, {})[cell.sequence] = kept | {
-            task: {
-                "steps": [float(place) for place in places],
-                "success": success.tolist(),
-                "seeds": len(stored_curves(reference_path(config, task))),
-                "learnt_as": learnt[task],
-            }
-            for task, (places, success) in curves.items()
+        kept = _kept(before, cell, config)
+        entries = {
+            task: _entry(config, task, then) or kept.get(task) or _entry(config, task, None)
+            for task in config.sequence.trained_tasks
         }
+        found.setdefault(cell.regime, {})[cell.sequence] = {task: entry for task, entry in entries.items() if entry}
     return found
 
 
-def what_is_missing(plan: StudyPlan) -> list[str]:
+def what_is_missing(plan: StudyPlan, found: References) -> list[str]:
     """Return one sentence for each sequence and set of tasks without curves: which, where, and how they are made."""
     regimes: dict[tuple[str, str], list[str]] = {}
-    found = found_references(plan, {})
     for cell, config in _plain_configs(plan):
         missing = [task for task in config.sequence.trained_tasks if task not in found[cell.regime][cell.sequence]]
         if missing:
@@ -52,15 +48,22 @@ def what_is_missing(plan: StudyPlan) -> list[str]:
     ]
 
 
-def reference_jobs(plan: StudyPlan, folder: Path) -> dict[Path, tuple[Job, str]]:
-    """Return a run from scratch for each task and seed without a stored curve: (job, task), by its folder."""
+def reference_jobs(
+    plan: StudyPlan, folder: Path, before: References, then: Versions | None = None
+) -> dict[Path, tuple[Job, str]]:
+    """Return a run from scratch for each task and seed without a stored curve: (job, task), by its folder.
+
+    before, then: as of `found_references`; what the study's runs have been compared with is not made again.
+    """
     jobs: dict[Path, tuple[Job, str]] = {}
     for seed in range(plan.references):
         for cell, config in _plain_configs(plan):
+            kept = _kept(before, cell, config) if then else {}
             for task in config.sequence.trained_tasks:
                 stored = reference_path(config, task)
                 place = folder / f"{stored.stem}-s{seed}"
-                if seed not in stored_curves(stored):
+                made = stored_curves(stored) | stored_curves(reference_path(config, task, then))
+                if seed not in made and seed >= kept.get(task, {"seeds": 0})["seeds"]:
                     alone = replace(alone_from_scratch(config, task), seed=seed)
                     name = f"reference of {task}, {cell.regime}, seed {seed}"
                     jobs.setdefault(place, (Job(name, alone, place), task))
@@ -72,9 +75,28 @@ def store_reference(job: Job, task: str) -> None:
     store_curve(job.config, task, Run(job.folder).curves)
 
 
-def _learnt(curve: Mapping[str, Any], so: str) -> bool:
-    """Return whether a curve was learnt so, as far as is known: those from before there was a record do not tell."""
-    return curve.get("learnt_as", so) == so  # type: ignore[no-any-return]
+def _entry(config: RunConfig, task: str, made_with: Versions | None) -> dict[str, Any] | None:
+    """Return what a study keeps of a task's stored curves, None without any."""
+    curves = stored_curves(reference_path(config, task, made_with))
+    if not curves:
+        return None
+    places, success = mean_curve(curves)
+    return {
+        "steps": [float(place) for place in places],
+        "success": success.tolist(),
+        "seeds": len(curves),
+        "learnt_as": learnt_as(config, task),
+    }
+
+
+def _kept(before: References, cell: Cell, config: RunConfig) -> Mapping[str, Mapping[str, Any]]:
+    """Return by task those curves of `before` that were learnt as this study's runs learn.
+
+    Those from before there was a record do not tell how they were learnt, and count.
+    """
+    older = before.get(cell.regime, {}).get(cell.sequence, {})
+    learnt = {task: learnt_as(config, task) for task in config.sequence.trained_tasks if task in older}
+    return {task: older[task] for task, so in learnt.items() if older[task].get("learnt_as", so) == so}
 
 
 def _plain_configs(plan: StudyPlan) -> Iterator[tuple[Cell, RunConfig]]:

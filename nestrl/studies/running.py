@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +29,7 @@ from nestrl.studies.study import (
     write_what_is_run,
 )
 from nestrl.training.config import RunConfig
+from nestrl.training.references import Versions
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.writing import locked, one_clear_error, write_json
 
@@ -64,7 +65,8 @@ def run_study(
         running.run()
         if running.pool.stopped:
             stop = KeyboardInterrupt()
-            again = shlex.join(["nestrl", "study", str(path), *(["--only", *only] if only else [])])
+            options = [*(["--only", *only] if only else []), *(["--retry-failed"] if retry_failed else [])]
+            again = shlex.join(["nestrl", "study", str(path), *options])
             stop.add_note(f"All that ran is saved; go on with: {again}")
             raise stop
     return open_study(found.results)
@@ -79,7 +81,7 @@ class Running:
         self.plan, self.places, self.say = plan, found, say
         self.pool = Pool(plan.workers)
         self.records = {record.cell: record for record in read_ledger(found.ledger)}
-        self._references = {} if chosen else reference_jobs(plan, found.runs.parent / REFERENCE_RUNS)
+        self._references = {} if chosen else self._reference_jobs()
         self._chosen = chosen or plan.cells
         left = (cell for cell in self._chosen if self._is_left(cell, retry_failed))
         self._cells = {self._folder(cell): cell for cell in left}
@@ -88,7 +90,7 @@ class Running:
         """Make the reference curves that the plan asks for, then the runs."""
         began = time.monotonic()
         if not self.plan.references:
-            for sentence in what_is_missing(self.plan):
+            for sentence in what_is_missing(self.plan, read_references(self.places.references)):
                 self.say(sentence)
         if self.plan.untuned:
             self.say(f"{self.plan.tuned} has nothing of {', '.join(self.plan.untuned)}: with their defaults")
@@ -103,6 +105,10 @@ class Running:
         finally:
             write_references(self.plan, self.places)
             self._write_time(time.monotonic() - began)
+
+    def _reference_jobs(self) -> dict[Path, tuple[Job, str]]:
+        before, folder = read_references(self.places.references), self.places.runs.parent / REFERENCE_RUNS
+        return reference_jobs(self.plan, folder, before, _versions_then(self.records.values()))
 
     def _is_left(self, cell: Cell, retry_failed: bool) -> bool:
         record = self.records.get(cell.name)
@@ -173,7 +179,13 @@ def _chosen(plan: StudyPlan, only: Sequence[str]) -> list[Cell] | None:
 
 def write_references(plan: StudyPlan, found: Places) -> None:
     """Write down the curves that fit a study's runs; those that are there already and that nothing replaces stay."""
-    write_json(found.references, found_references(plan, read_references(found.references)))
+    then = _versions_then(read_ledger(found.ledger))
+    write_json(found.references, found_references(plan, read_references(found.references), then))
+
+
+def _versions_then(records: Iterable[Record]) -> Versions | None:
+    """Return the versions with which the first of the finished runs was made; None before there is one."""
+    return next((record.versions for record in records if record.finished and record.versions), None)
 
 
 def process_of(lock: Path) -> int | None:

@@ -9,7 +9,7 @@ runs/<name>/                     the runs' folders; beside each its output (.log
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from nestrl.errors import BadConfig, NestrlError
 from nestrl.studies.ledger import Record, read_ledger
 from nestrl.studies.plan import Cell, StudyPlan, read_outline, read_plan
 from nestrl.studies.references import References
-from nestrl.training.writing import make_folder, write_command, write_file
+from nestrl.training.run_folder import versions
+from nestrl.training.writing import make_folder, write_command, write_file, write_json
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,26 @@ def write_what_is_run(path: Path, results: Path, name: str) -> None:
     if path.resolve() != (results / name).resolve():
         write_file(results / name, path.read_bytes())
     write_command(results / "command.txt")
+
+
+def note_versions(results: Path, say: Callable[[str], object]) -> None:
+    """Write down what a search began with, once; after that, say what has another version now.
+
+    Raises BadConfig where the file is damaged.
+    """
+    path, here = results / "versions.json", versions()
+    if not path.is_file():
+        write_json(path, here)
+        return
+    try:
+        then = json.loads(path.read_text())
+        changes = [f"{name} {then[name]} (now {now})" for name, now in here.items() if then.get(name, now) != now]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadConfig(f"{path} is damaged ({error}); restore it, or move {results} away.") from error
+    if changes:
+        say(
+            f"this search began with {', '.join(changes)}: what it finds now may not be of one kind with that of before"
+        )
 
 
 def open_study(folder: str | Path) -> Study:

@@ -55,9 +55,14 @@ def find_references(config: RunConfig, then: Versions | None = None) -> dict[str
     for name in config.sequence.trained_tasks:
         paths = (reference_path(config, name, made_with) for made_with in (then, None))
         if curves := next(filter(None, map(stored_curves, paths)), None):
-            places = max((steps for steps, _ in curves.values()), key=lambda steps: int(steps[-1]))
-            found[name] = (places, np.mean([np.interp(places, *curve) for curve in curves.values()], axis=0))
+            found[name] = mean_curve(curves)
     return found
+
+
+def mean_curve(curves: Mapping[int, Curve]) -> Curve:
+    """Return the mean over seeds, at the places of the longest one."""
+    places = max((steps for steps, _ in curves.values()), key=lambda steps: int(steps[-1]))
+    return places, np.mean([np.interp(places, *curve) for curve in curves.values()], axis=0)
 
 
 def missing_references(config: RunConfig, found: Mapping[str, Curve]) -> list[str]:

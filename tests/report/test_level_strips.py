@@ -1,6 +1,7 @@
 """The picture of the levels, from logs made by hand."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -137,6 +138,15 @@ def test_the_picture_of_skills_does_not_write_over_it(
         main(["report", str(run.path), "--picture", str(tmp_path / "levels.png")])
     assert "skills.png" in capsys.readouterr().err
     assert not (tmp_path / "levels.png").exists()
+
+
+def test_runs_of_one_name_in_two_folders_each_have_their_own(make_run: MakeRun, tmp_path: Path) -> None:
+    run = write_log(make_run("nested"))
+    for parent in ("a", "b"):
+        shutil.copytree(run.path, tmp_path / parent / "life")
+    runs = [Run(tmp_path / parent / "life") for parent in ("a", "b")]
+    drawn = draw_levels(runs, tmp_path / "skills.png")
+    assert [path.name for path in drawn] == ["levels-a-life.png", "levels-b-life.png"]
 
 
 def test_of_several_runs_each_has_its_own(make_run: MakeRun, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The ledger keeps every whole line, whatever was torn."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -93,3 +94,12 @@ def test_a_line_that_does_not_fit_on_the_disk_is_an_error(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
     assert "NestrlError: could not write" in done.stderr
     assert read_ledger(path) == [RECORD]
+
+
+@pytest.mark.parametrize("wrong", [{"segments": [[1]]}, {"segments": [[0, 1, "2"]]}, {"seconds": {"training": None}}])
+def test_a_line_of_another_shape_is_named(tmp_path: Path, wrong: dict[str, object]) -> None:
+    path = tmp_path / "finished.jsonl"
+    append(path, RECORD)
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong) + "\n")
+    with pytest.raises(BadConfig, match="line 1 is damaged"):
+        read_ledger(path)

@@ -71,6 +71,8 @@ def test_without_orders_the_sequence_keeps_its_own(tmp_path: Path) -> None:
         ("finetune: {}", "fintune: {}", r"line 8: unknown method 'fintune'.*'finetune'"),
         ("finetune: {}", "finetune: 3", r"line 8: 'finetune' must be a mapping of options"),
         ("finetune: {}", "finetune: {}\n  finetune: {}", r"line 9: 'finetune' stands already in line 8"),
+        ("agent.n_envs: 8", "1: 8", r"line 14: the key '1' must be a text; put it in quotes"),
+        ("finetune: {}", "finetune: &own {weight: *own}", r"line 8: an alias stands within what it stands for"),
         ("capacity: 64", "capacty: 64", r"line 9: .*'method.capacty'.*'method.capacity'"),
         ("capacity: 64", "capacity: many", r"line 9: .*capacity is 'many'; expected int"),
         ("capacity: 64", "capacity: 0", r"line 9: .*capacity is 0; it must be finite and above 0"),

@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.studies.plan import read_plan
 from nestrl.studies.references import found_references, reference_jobs, what_is_missing
 from nestrl.training.from_scratch import alone_from_scratch
 from nestrl.training.references import store_curve, stored_curves
+from nestrl.training.run_folder import versions
 from nestrl.training.writing import only_one_writes
 
 REGIMES = "shared: {}\n  apart: {agent.heads: per_task}"
@@ -20,11 +22,11 @@ def test_missing_curves_are_named_and_made_once_a_task_seed_and_regime(study_fil
     study_file.write_text(study_file.read_text().replace("shared: {}", REGIMES) + "references: 2\n")
     plan = read_plan(study_file)
     assert found_references(plan, {}) == {"shared": {"tiny-2": {}}, "apart": {"tiny-2": {}}}
-    (missing,) = what_is_missing(plan)
+    (missing,) = what_is_missing(plan, found_references(plan, {}))
     assert missing.startswith("tiny-2 (shared, apart): no reference curves of calm, windy")
     assert "references: 3" in missing
 
-    jobs = reference_jobs(plan, tmp_path / "runs")
+    jobs = reference_jobs(plan, tmp_path / "runs", {})
     assert len(jobs) == 2 * 2 * 2
     for folder, (job, task) in jobs.items():
         assert job.folder == folder
@@ -44,9 +46,9 @@ def test_stored_curves_are_found_and_not_made_again(study_file: Path, tmp_path: 
     assert set(found) == {"calm"}
     assert found["calm"]["seeds"] == 1
     assert (found["calm"]["steps"], found["calm"]["success"]) == ([0, 600], [0.0, 0.5])
-    (missing,) = what_is_missing(plan)
+    (missing,) = what_is_missing(plan, found_references(plan, {}))
     assert "windy" in missing and "calm" not in missing
-    made = sorted((task, job.config.seed) for job, task in reference_jobs(plan, tmp_path / "runs").values())
+    made = sorted((task, job.config.seed) for job, task in reference_jobs(plan, tmp_path / "runs", {}).values())
     assert made == [("calm", 0), ("windy", 0), ("windy", 1)]
 
 
@@ -62,13 +64,32 @@ def test_curves_of_before_stay_unless_the_learner_was_another(study_file: Path) 
     assert found_references(replace(plan, cells=tuple(other)), before) == {"shared": {"tiny-2": {}}}
 
 
+def test_what_runs_were_compared_with_stays_when_other_versions_are_installed(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_file.write_text(study_file.read_text() + "references: 1\n")
+    plan = read_plan(study_file)
+    then = versions()
+    curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
+    path = store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", curves)
+    before = found_references(plan, {})
+    monkeypatch.setattr("nestrl.training.references.versions", lambda: {"torch": "of next year"})
+    better = replace(curves, success=np.array([[0.0], [1.0]]))
+    store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", better)
+    assert found_references(plan, before)["shared"]["tiny-2"]["calm"]["success"] == [0, 1]  # no run has been made
+    assert found_references(plan, {}, then) == before
+    path.unlink()
+    assert found_references(plan, before, then) == before
+    assert [task for _, task in reference_jobs(plan, tmp_path, before, then).values()] == ["windy"]
+
+
 def test_a_task_that_no_segment_trains_needs_no_curve(study_file: Path, tmp_path: Path) -> None:
     plan = read_plan(study_file)
     cell = plan.cells[0]
     sequence = replace(cell.config.sequence, segments=cell.config.sequence.segments[:1])
     plan = replace(plan, references=1, cells=(replace(cell, config=replace(cell.config, sequence=sequence)),))
-    assert [task for _, task in reference_jobs(plan, tmp_path).values()] == ["calm"]
-    assert "windy" not in what_is_missing(plan)[0]
+    assert [task for _, task in reference_jobs(plan, tmp_path, {}).values()] == ["calm"]
+    assert "windy" not in what_is_missing(plan, found_references(plan, {}))[0]
 
 
 def test_two_processes_that_store_at_once_lose_no_curve(study_file: Path) -> None:

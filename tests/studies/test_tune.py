@@ -1,6 +1,7 @@
 """A search tries the same for every method, goes on after a kill as if there had been none, and says what is wrong."""
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -150,6 +151,17 @@ def test_a_study_takes_tuned_options_unless_it_gives_its_own(whole: Path) -> Non
     study.write_text(study.read_text().replace("best.yaml", "none.yaml"))
     with pytest.raises(BadConfig, match=r"none.yaml cannot be read"):
         read_plan(study)
+
+
+def test_a_search_says_what_it_did_not_begin_with(whole: Path) -> None:
+    path = whole / "results/tiny/versions.json"
+    began = path.read_text()
+    path.write_text(json.dumps(json.loads(began) | {"mujoco": "2.0.0"}))
+    said: list[str] = []
+    tune(whole / "tune.yaml", below=whole, say=said.append)
+    assert "this search began with mujoco 2.0.0 (now " in said[0]
+    assert json.loads(path.read_text())["mujoco"] == "2.0.0"  # what the first trials were made with
+    path.write_text(began)
 
 
 def test_every_trial_is_written_down(whole: Path) -> None:

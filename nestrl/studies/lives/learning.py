@@ -25,8 +25,7 @@ from nestrl.studies.lives.living import Living, write_controller
 from nestrl.studies.lives.plan import CONSTANTS, MEAN, Life, LivesPlan, described_now, read_lives_plan
 from nestrl.studies.pool import Pool
 from nestrl.studies.running import alone, process_of
-from nestrl.studies.study import places, readable_time, write_what_is_run
-from nestrl.training.run_folder import versions
+from nestrl.studies.study import note_versions, places, readable_time, write_what_is_run
 from nestrl.training.writing import write_json
 
 try:
@@ -176,7 +175,7 @@ def learn(
         _refuse_another(plan, found.results)
         write_what_is_run(path, found.results, "plan.yaml")
         write_json(found.results / DESCRIPTION, plan.description())
-        write_json(found.results / "versions.json", versions())
+        note_versions(found.results, say)
         learning = Learning(plan, found.results, live or Living(plan, found.runs), say)
         n_before = len(learning.journal)
         generations = max(generations, _whole_generations(plan, learning.journal))

@@ -7,7 +7,7 @@ seeds: [1000, 1001]                  # 1000 and up: studies take theirs from 0
 trials: 12                           # of every method that has a space; of the others one
 methods:                             # a label, and what is searched
   finetune: {}
-  ewc: {space: {strength: {low: 1, high: 10000, log: true}}}
+  ewc: {space: {strength: {low: 0.001, high: 100, log: true}}}
   cms: {space: {factor: {choices: [2, 4, 8]}}}
   cloning-constant:
     method: cloning                  # where the label is not its name

@@ -18,13 +18,12 @@ from nestrl.evaluation.retention import average_performance
 from nestrl.studies.outcome import drop_older_checkpoints, is_finished
 from nestrl.studies.pool import Job, Pool
 from nestrl.studies.running import alone, process_of
-from nestrl.studies.study import Places, places, write_what_is_run
+from nestrl.studies.study import Places, note_versions, places, write_what_is_run
 from nestrl.studies.tuning.journal import Journal, Proposal, outcomes
 from nestrl.studies.tuning.plan import TunePlan, read_tune_plan
 from nestrl.studies.tuning.results import table, write_results
 from nestrl.training.result import Run
-from nestrl.training.run_folder import RunFolder, versions
-from nestrl.training.writing import write_json
+from nestrl.training.run_folder import RunFolder
 
 JOURNAL = "journal.log"
 say_at_once = partial(print, flush=True)
@@ -42,7 +41,7 @@ def tune(path: Path, *, below: Path = Path(), say: Callable[[str], object] = say
     found = places(plan.study, below)
     with alone(found.lock):
         write_what_is_run(path, found.results, "tune.yaml")
-        write_json(found.results / "versions.json", versions())
+        note_versions(found.results, say)
         tuning = Tuning(plan, found, say)
         try:
             tuning.run()
