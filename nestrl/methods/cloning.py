@@ -35,8 +35,10 @@ class CloningOptions:
         for name in ("drift_limit", "samples", "capacity"):
             if not 0 < getattr(self, name) < math.inf:
                 raise BadConfig(f"cloning's {name} is {getattr(self, name)}; it must be finite and above 0.")
-        if self.weight is not None and not self.weight >= 0:
-            raise BadConfig(f"cloning's weight is {self.weight}; it must be at least 0, or None for dual ascent.")
+        if self.weight is not None and not 0 <= self.weight < math.inf:
+            raise BadConfig(
+                f"cloning's weight is {self.weight}; it must be finite and at least 0, or None for dual ascent."
+            )
 
 
 class Cloning(Taught):

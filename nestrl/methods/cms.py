@@ -23,6 +23,10 @@ class CMSOptions:
     def __post_init__(self) -> None:
         if self.periods is not None:
             object.__setattr__(self, "periods", tuple(self.periods))
+        if self.periods is not None and self.factor != type(self).factor:
+            raise BadConfig(
+                f"cms's factor is {self.factor}, but periods {self.periods} take its place; give one of them."
+            )
         if not self.factor >= 1:
             raise BadConfig(f"cms's factor is {self.factor}; it must be at least 1.")
         if self.periods is not None and not all(period >= 1 for period in self.periods):

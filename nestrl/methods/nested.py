@@ -43,7 +43,7 @@ from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import put_values, values_of
 
 ROOM = 2.0
-"""Where the slow policy itself is far from a teacher, as after a race, the fast one may be this many times as far. It
+"""Where what the fast policy goes on from is far from a teacher, as after a race, it may be this many times as far. It
 starts there: a limit that is passed from the first step on drives a task's weight up until little else is learned. And
 what a race has won is taken in at up to this many times the limit."""
 
@@ -95,6 +95,10 @@ class NestedOptions:
         self._require_use("meta_learning_rate", "meta_controller" in self.levels, "the level meta_controller in levels")
         self._require_use("code_start", "task_code" in self.levels, "the level task_code in levels")
         self._require_use("weight", "dual_weights" not in self.levels, "dual_weights taken out of levels")
+        self._require_use("consolidation", "slow_policy" in self.levels, "the level slow_policy in levels")
+        for name in ("weight", "drift_limit", "samples", "capacity"):
+            held = {"dual_weights", "slow_policy"} & set(self.levels)
+            self._require_use(name, bool(held), "a level that keeps: dual_weights or slow_policy")
 
     def _require_use(self, name: str, used: bool, where: str) -> None:
         """Raise BadConfig for an option that would do nothing."""
@@ -131,6 +135,7 @@ class Nested(Taught):
         self._consultation = Consultation(controller, rate, n_parameters)
         self._slow = SlowPolicy(options.drift_limit)
         self._rounds, self._rival, self._peak = Rounds(), Rival(learner), Peak(self._parameters)
+        self._start_drifts: dict[int, float] = {}  # of the fast policy, where it goes on from what was not committed
         self._code = TaskCode({})
         self._sources: list[int] = []  # tasks from whose codes the present one's started
         self._current: int | None = None
@@ -152,6 +157,7 @@ class Nested(Taught):
         may_race = self._has("rival") and self._learner.knows_boundaries  # without, nobody would end a turn
         doubted = may_race and new and bool(self._old_tasks) and kept
         self._rival.start_segment(doubted=doubted, trial=trial)
+        self._count_rival(self._rival.fresh)
         self._peak.start_segment(self._learner.tally)
 
     def regulate(self, update: Update) -> None:
@@ -177,12 +183,12 @@ class Nested(Taught):
             return
         if self._has("peak"):
             self._peak.pause(self._learner.tally)
-        if self._rival.pause():
+        if self._count_rival(self._rival.pause()):
             self._peak.start_segment(self._learner.tally)
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
-        if not self._rival.finish() and self._peak.take():
+        if not self._count_rival(self._rival.finish()) and self._peak.take():
             self._clock.count("peak")
         super().end(segment_index, task_index, observations)
         self._slow.forget(task_index)
@@ -203,7 +209,8 @@ class Nested(Taught):
         """Return drift and weights, orders, updates of each level, commits, and the inner and the outer objective."""
         measured = super().measurements()
         excess = max(0.0, self._drift_over_limit() - 1)
-        success = self._consultation.context.success
+        success = self._rounds.last.success
+        success = 0.0 if math.isnan(success) else success
         return (
             measured
             | self._consultation.measurements()
@@ -232,6 +239,7 @@ class Nested(Taught):
             "current": self._current,
             "met": list(self._met),
             "sources": list(self._sources),
+            "start_drifts": dict(self._start_drifts),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -244,11 +252,13 @@ class Nested(Taught):
         self._peak.load_state_dict(state["peak"])
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
         self._current, self._met, self._sources = state["current"], list(state["met"]), list(state["sources"])
+        self._start_drifts = dict(state.get("start_drifts", {}))  # which older checkpoints lack
 
     def _set_limits(self) -> None:
-        """Hold each old task to the drift limit, or to more where the slow policy could not meet half of that."""
+        """Hold each old task to the drift limit, or to more where what is gone on from could not meet half of that."""
+        starts = self._slow.drifts | self._start_drifts
         for task in self._old_tasks:
-            self._dual_weights.allow(task, max(self._options.drift_limit, ROOM * self._slow.drifts.get(task, 0.0)))
+            self._dual_weights.allow(task, max(self._options.drift_limit, ROOM * starts.get(task, 0.0)))
 
     @property
     def _mean_limit(self) -> float:
@@ -269,9 +279,15 @@ class Nested(Taught):
     def _find_sources(self, trial: Trial | None) -> list[int]:
         """Return the tasks from whose codes a new one's starts."""
         if trial is None:
-            return {"latest": self._met[-1:], "blend": self._met}.get(self._options.code_start, [])
+            return {"latest": self._met[-1:], "blend": list(self._met)}.get(self._options.code_start, [])
         chosen = skilled(trial, own_head=self._code.has_head)
         return [] if chosen is None else [self._met[chosen - 1]]
+
+    def _count_rival(self, changed: bool) -> bool:
+        """Count it if the networks changed places; return whether they did."""
+        if changed:
+            self._clock.count("rival")
+        return changed
 
     def _has(self, level: str) -> bool:
         return level in self._options.levels
@@ -291,8 +307,10 @@ class Nested(Taught):
         candidate = self._learner.policy_with(self._slow.values if fresh else None)
         options = DistillationOptions() if fresh else DistillationOptions(steps=self._options.consolidation)
         room = ROOM if fresh else 1.0
-        if self._slow.consolidate(candidate, fast, self._memory, options, self._generator, room) or fresh:
+        committed = self._slow.consolidate(candidate, fast, self._memory, options, self._generator, room)
+        if committed or fresh:
             put_values(candidate.parameters, self._parameters)
+            self._start_drifts = {} if committed else dict(self._slow.tried)
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""

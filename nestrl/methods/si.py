@@ -53,6 +53,9 @@ class SI(Anchored):
     )
 
     def __init__(self, options: SIOptions, learner: Learner, seed: int) -> None:
+        """Raises BadConfig without given boundaries: a detected change undoes steps that are part of the path."""
+        if not learner.knows_boundaries:
+            raise BadConfig("si needs given boundaries: where they are detected, steps on its path are undone.")
         super().__init__(learner, options.strength)
         self._damping = options.damping
         self._contribution = torch.zeros_like(parameters_to_vector(self._parameters))

@@ -30,6 +30,8 @@ class SnapshotsOptions:
     def __post_init__(self) -> None:
         if self.selector not in SELECTORS:
             raise BadConfig(f"snapshots' selector is {self.selector!r}; it must be one of {', '.join(SELECTORS)}.")
+        if self.selector == "oracle" and self.episodes != type(self).episodes:
+            raise BadConfig(f"snapshots' episodes is {self.episodes}, but only the bandit tries; set selector=bandit.")
         if not self.episodes > 0:
             raise BadConfig(f"snapshots' episodes is {self.episodes}; it must be above 0.")
 

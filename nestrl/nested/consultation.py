@@ -51,7 +51,8 @@ class Consultation:
         """Return the orders for this moment: progress in 0..1, the segment's episodes so far, drift over its limit."""
         if self.meta_gradient is not None:
             self._learn(self.meta_gradient.take())
-        success, earlier = _or_zero(rounds.last.success), _or_zero(rounds.before.success)
+        success = _or_zero(rounds.last.success)
+        earlier = _or_zero(rounds.before.success) if rounds.before.episodes else success
         over_limit = math.log10(max(drift, 1e-9)) if self._known else 0.0
         self.context = Context(
             progress,

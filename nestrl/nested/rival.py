@@ -41,7 +41,7 @@ from nestrl.agents.tally import ENOUGH, Tally
 from nestrl.agents.trial import Trial
 
 SHARE = 0.15
-"""Share of the segment that each gets before it is judged, if that holds enough rounds; else until it does."""
+"""Share of the segment, its trials included, that each gets before it is judged, if that holds rounds enough."""
 WATCHED, SLOW, TURN = 4, 6, 2
 """Rounds of episodes that are enough: of what is known, the same where few succeed, and of a fresh network."""
 CLEARLY = 0.25
@@ -161,7 +161,13 @@ class Rival:
         return self._judge_fresh() if self._phase == FRESH else self._judge_known()
 
     def finish(self) -> bool:
-        """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so."""
+        """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so.
+
+        It has won where the segment is over before its planned steps, since that means that the task is learned.
+        """
+        if self._phase == FRESH and self._learner.progress < 1:
+            self.won += 1
+            return self._settle()
         return self._phase == FRESH and self._change_places(SETTLED)
 
     def _judge_known(self) -> bool:

@@ -33,6 +33,8 @@ class SlowPolicy:
         self.policy: OwnPolicy | None = None
         self.drifts: dict[int, float] = {}
         """Of each task whose skill it has: how far it is from the task's teacher, in nats."""
+        self.tried: dict[int, float] = {}
+        """The same of the last candidate, committed or not, and of all tasks of the memory."""
         self.commits = 0
 
     @property
@@ -68,8 +70,9 @@ class SlowPolicy:
             if len(memory.tasks) > 1:
                 distill(candidate, memory, attempt, generator)
             drifts = _drifts(candidate, _judged(memory, generator))
+            self.tried = dict(zip(memory.tasks, drifts.tolist(), strict=True))
             if bool((drifts <= limits).all()):
-                self.policy, self.drifts = candidate, dict(zip(memory.tasks, drifts.tolist(), strict=True))
+                self.policy, self.drifts = candidate, dict(self.tried)
                 self.commits += 1
                 return True
         return False

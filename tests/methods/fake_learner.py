@@ -179,5 +179,6 @@ def live(method, learner, tasks, steps=300):
             if isinstance(method, Pausing):
                 method.pause()
         losses.append(loss)
+        learner.progress = 1.0
         method.end(segment, task, learner.observations(task, 1000).numpy().astype(np.float32))
     return losses

@@ -15,6 +15,7 @@ class LinearLearner:
     """mean = W x with a log_std (A,), or logits = W x; trained on any loss of its parameters."""
 
     n_tasks = 2
+    knows_boundaries = True
 
     def __init__(self, features=3, actions=2, discrete=False, lr=0.1):
         generator = torch.Generator().manual_seed(0)

@@ -12,7 +12,10 @@ from .keeping import finetune, keeps_and_learns, parameters_after, resumes_exact
 
 
 def nested(**options):
-    return lambda learner: Nested(NestedOptions(**{"consolidation": 100, "samples": 256} | options), learner, seed=0)
+    levels = set(options.get("levels", REMOVABLE))
+    usual = {"consolidation": 100} if "slow_policy" in levels else {}
+    usual |= {"samples": 256} if levels & {"dual_weights", "slow_policy"} else {}
+    return lambda learner: Nested(NestedOptions(**usual | options), learner, seed=0)
 
 
 def test_with_no_level_it_is_the_base_optimizer_to_the_bit():
@@ -61,6 +64,13 @@ def test_counts_updates_as_the_level_table_says():
     live(method, learner, [0, 1], 40)
     counted = {name.removeprefix("updates."): n for name, n in method.measurements().items() if "updates." in name}
     assert counted == {"fast_policy": 80, "task_code": 80, "meta_controller": 5, "dual_weights": 40, "slow_policy": 2}
+
+
+def test_the_inner_objective_is_success_in_training_also_without_a_meta_controller():
+    learner = FakeLearner()
+    method = nested(levels=("dual_weights",))(learner)
+    live(method, learner, [0], 300)
+    assert method.measurements()["inner"] == learner.tally.success > 0.5
 
 
 @pytest.mark.parametrize("removed", REMOVABLE)
@@ -154,6 +164,10 @@ def test_after_a_won_race_the_fast_policy_knows_the_old_skills_even_if_nothing_w
     measured = method.measurements()
     assert (measured["races_won"], measured["commits"]) == (1, 1)
     assert drift(learner.policy) < 0.03
+    method.begin(2, 2)
+    start = method.state_dict()["start_drifts"]
+    limits = method.state_dict()["dual_weights"]["limits"][:2]
+    assert limits.tolist() == pytest.approx([2 * start[0], 2 * start[1]])  # not 1e-6, far below where it begins
 
 
 def test_neither_the_first_task_nor_one_that_comes_back_nor_one_that_succeeds_is_raced_for():
@@ -204,6 +218,8 @@ def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical(options):
         ({"drift_limit": float("inf")}, BadConfig, "finite"),
         ({"drift_limit": 0.0}, BadConfig, "drift_limit"),
         ({"weight": 7.0}, BadConfig, "weight is 7.0, but does something only with dual_weights taken out"),
+        ({"levels": ("dual_weights",), "consolidation": 7}, BadConfig, "only with the level slow_policy"),
+        ({"levels": ("task_code",), "samples": 7}, BadConfig, "samples .* only with a level that keeps"),
         ({"levels": ("dual_weights",), "code_start": "blend"}, BadConfig, "code_start .* only with .* task_code"),
         ({"levels": ("dual_weights",), "meta_controller": "learned"}, BadConfig, "only with the level meta_controller"),
         ({"levels": ("dual_weights",), "meta_learning_rate": 0.1}, BadConfig, "only with the level meta_controller"),

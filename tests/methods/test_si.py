@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from nestrl.errors import BadConfig
 from nestrl.methods.si import SI, SIOptions
 from nestrl.updates.regulated import Update
 
@@ -77,3 +78,10 @@ def test_a_path_that_raised_the_loss_earns_no_importance():
     method.regulate(Update(lambda: learner.weight.data.add_(1.0)))
     method.end(0, 0, NOTHING)
     assert not method.state_dict()["penalty"]["importances"].any()
+
+
+def test_where_changes_are_detected_steps_are_undone_and_there_is_no_path():
+    learner = LinearLearner()
+    learner.knows_boundaries = False
+    with pytest.raises(BadConfig, match="si needs given boundaries"):
+        SI(SIOptions(), learner, seed=0)

@@ -51,7 +51,9 @@ def trial(*successes, by_itself=0):
     return Trial(success.astype(float), success, 0)
 
 
-def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, episodes=SIMULATIONS, trial=None):
+def race(
+    known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, episodes=SIMULATIONS, trial=None, all_steps=True
+):
     """Lead through a segment in which each network has its own curve of returns; return rival and history."""
     learner, noise, history = Learner(), np.random.default_rng(0), []
     rival = Rival(learner)
@@ -69,6 +71,7 @@ def race(known, fresh, success=0.0, doubted=True, until=1.0, resume_at=None, epi
         history.append(learner.network)
         if learner.progress >= until:
             break
+    learner.progress = 1.0 if all_steps else learner.progress
     rival.finish()
     return rival, history, learner
 
@@ -145,7 +148,12 @@ def test_to_rise_by_a_trifle_is_to_stand_still():
 
 def test_a_race_that_the_segment_cuts_short_is_lost():
     rival, _, learner = race(standing(1), standing(5), until=0.2)
-    assert learner.network == "known" and not rival.fresh and rival.races == 1
+    assert learner.network == "known" and not rival.fresh and (rival.races, rival.won) == (1, 0)
+
+
+def test_a_race_is_won_where_the_segment_ends_early_since_the_task_is_learned():
+    rival, _, learner = race(standing(1), standing(5), until=0.2, all_steps=False)
+    assert learner.network == "fresh" and rival.fresh and (rival.races, rival.won) == (1, 1)
 
 
 @pytest.mark.parametrize(
