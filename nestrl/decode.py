@@ -34,9 +34,9 @@ def plain(value: Any) -> Any:
 
 def _decode(kind: Any, value: Any, where: str) -> Any:
     origin = get_origin(kind) or kind
+    value = plain(value)
     if kind is Any or (kind is None and value is None):
         return value
-    value = plain(value)
     if origin in (Union, types.UnionType):
         return _first_that_fits(get_args(kind), value, where, kind)
     if origin is Literal and value in get_args(kind):

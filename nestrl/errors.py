@@ -36,10 +36,10 @@ MANY = 100
 """So many choices are not listed."""
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
+def nearest(word: object, choices: Iterable[str]) -> str:
     """Return " Did you mean 'a' or 'b'?" for the choices close to `word`, else " Choose from: ..." if they are few."""
     choices = sorted(choices)
-    close = difflib.get_close_matches(word, choices, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(str(word), choices, n=3, cutoff=0.5)
     if close:
         return f" Did you mean {' or '.join(repr(choice) for choice in close)}?"
     return f" Choose from: {', '.join(choices)}." if 0 < len(choices) < MANY else ""

@@ -45,5 +45,5 @@ def _value(text: str) -> Any:
     except (ValueError, SyntaxError, TypeError):
         try:
             return yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # ValueError: of a date that there is not
             return text

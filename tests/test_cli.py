@@ -86,7 +86,7 @@ def test_a_life_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.learning
 def test_levels_of_the_nested_agent_and_of_its_runs(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.yaml").write_text(SEQUENCE)
-    rungs = ["--method.levels", "task_code,dual_weights", "--method.consolidation", "5"]
+    rungs = ["--method.levels", "task_code,dual_weights"]
     main(["train", "mine.yaml", "--method", "nested", *rungs, *QUICK])
     main(["train", "mine.yaml", "--method", "finetune", *QUICK])
     capsys.readouterr()
@@ -116,6 +116,18 @@ def test_levels_of_the_nested_agent_and_of_its_runs(capsys: pytest.CaptureFixtur
         (["train", "quick-3", "--set", "agent.algorithm=:PPO"], "cannot be imported"),
         (["train", "quick-3", "--set", "agent.hyperparameters.n_steps=many"], "whole number"),
         (["train", "quick-3", "--set", "agent.hyperparameters.batch_size=1.5"], "whole number"),
+        (["train", "quick-3", "--set", "agent.hyperparameters.target_kl=low"], "must be no text"),
+        (["train", "quick-3", "--set", "agent.hyperparameters.stats_window_size=-1"], "at least 1"),
+        (["train", "quick-3", "--set", "agent.hyperparameters=5", "--agent.hyperparameters.n_steps", "3"], "mapping"),
+        (["train", "quick-3", "--set", "agent.device=meta"], "neither the CPU nor a GPU"),
+        (["train", "quick-3", "--set", "agent.initial_log_std=1e308"], "without overflow"),
+        (["train", "quick-3", "--set", "threads=99999999999"], "at most 1024"),
+        (["train", "quick-3", "--set", "evaluation_episodes=2024-99-99"], "expected int"),
+        (["train", "quick-3", "--method", "multitask", "--set", "agent.n_envs=2"], "cannot hold 3 tasks at once"),
+        (["train", "quick-3", "--folder", "a" * 300], "File name too long"),
+        (["train", "quick-3", "--method", "snapshots", "--method.episodes", "9"], "only the bandit tries"),
+        (["train", "quick-3", "--method", "cms", "--method.factor", "2", "--method.periods", "4,2,1"], "give one"),
+        (["train", "quick-3", "--method", "cloning", "--method.weight", "1e999"], "must be finite"),
         (["list", "sequences", "--long"], "nestrl list methods --long"),
         (["check", "..up:Env-v0"], "cannot be imported"),
         (["train", "missing.yaml"], "missing.yaml"),

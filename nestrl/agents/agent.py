@@ -324,7 +324,7 @@ def _made(algorithm: type[Any], *arguments: Any, **options: Any) -> Any:
     """Return an algorithm; BadConfig with its own words where it does not take these values."""
     try:
         return algorithm(*arguments, **options)
-    except (AssertionError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise BadConfig(f"{algorithm.__name__} does not take these hyperparameters: {error}") from error
 
 
@@ -336,6 +336,8 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built without CUDA
         reason = str(error).splitlines()[0]
         raise BadConfig(f"device {name!r} cannot be used here ({reason}); set agent.device to cpu.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise BadConfig(f"device {name!r} is neither the CPU nor a GPU of CUDA; set agent.device to cpu.")
     return device
 
 

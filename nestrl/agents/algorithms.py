@@ -13,6 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from nestrl.agents.policies import ActorCriticPolicy, SACPolicy
+from nestrl.decode import plain
 from nestrl.errors import BadConfig, UnknownName, nearest
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
@@ -23,7 +24,9 @@ OURS = frozenset(
     }
 )
 """Arguments of an algorithm that the agent sets itself, or that it has no use for."""
-COUNTS = frozenset({"n_steps", "n_epochs", "batch_size", "buffer_size", "train_freq", "target_update_interval"})
+COUNTS = frozenset(
+    {"n_steps", "n_epochs", "batch_size", "buffer_size", "train_freq", "target_update_interval", "stats_window_size"}
+)
 """Hyperparameters that are at least 1."""
 SHARES = frozenset({"gamma", "gae_lambda", "tau"})
 """Hyperparameters from 0 to 1."""
@@ -91,13 +94,17 @@ def policy_class(
 
 def _number(name: str, value: Any, default: Any) -> Any:
     """Return a number for text that is one, since YAML takes 3e-4 for text; a whole one where the default is whole."""
-    number = value
+    number = plain(value)
     if isinstance(value, str):
         with suppress(ValueError):
             number = float(value)
     if type(default) is float and not callable(number) and not (isinstance(number, int | float) and isfinite(number)):
         raise BadConfig(f"The hyperparameter {name!r} is {value!r}; it must be a finite number.")
-    if type(default) is not int or isinstance(number, list | tuple):  # SAC's train_freq may be a pair
+    if default is None and isinstance(number, str):  # of what is left out by default, nothing is a text
+        raise BadConfig(f"The hyperparameter {name!r} is {value!r}; it must be no text.")
+    if isinstance(number, list | tuple):  # SAC's train_freq may be a pair, which comes back from a file as a list
+        return tuple(number)
+    if type(default) is not int:
         return number
     if isinstance(number, float) and number.is_integer():
         number = int(number)
@@ -119,6 +126,10 @@ def hyperparameters(algorithm: type[BaseAlgorithm], chosen: Mapping[str, Any], n
     for name in COUNTS.intersection(given):
         if isinstance(given[name], int) and given[name] < 1:
             raise BadConfig(f"The hyperparameter {name!r} is {given[name]}; it must be at least 1.")
+    if isinstance(given.get("train_freq"), tuple) and "episode" in given["train_freq"] and n_envs > 1:
+        raise BadConfig(
+            f"train_freq counts episodes, but there are {n_envs} simulations; set n_envs to 1, or use steps."
+        )
     for name in SHARES.intersection(given):
         if not 0 <= given[name] <= 1:
             raise BadConfig(f"The hyperparameter {name!r} is {given[name]}; it must be from 0 to 1.")

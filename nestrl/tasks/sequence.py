@@ -107,7 +107,7 @@ class TaskSequence:
             object.__setattr__(self, name, tuple(given))
         if not self.tasks or not self.segments:
             raise BadConfig(f"Sequence {self.name!r} has no tasks or no segments; give it at least one of each.")
-        if "/" in self.name or "\\" in self.name or self.name.startswith("."):
+        if any(sign in self.name for sign in "/\\\0") or self.name.startswith("."):
             raise BadConfig(f"The sequence's name {self.name!r} becomes a folder's; use no slash and no dot before it.")
         doubled = sorted({name for name in self.task_names if self.task_names.count(name) > 1})
         if doubled:

@@ -21,6 +21,9 @@ AT_LEAST = {
     "threads": 1, "patience": 1,
 }  # fmt: skip
 
+MOST_THREADS = 1024
+"""More than any machine has use for, and few enough for torch."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -68,6 +71,8 @@ class RunConfig:
         for name, least in AT_LEAST.items():
             if getattr(self, name) < least:
                 raise BadConfig(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+        if self.threads > MOST_THREADS:
+            raise BadConfig(f"threads is {self.threads}; it must be at most {MOST_THREADS}.")
         if self.seed >= 2**32:
             raise BadConfig(f"seed is {self.seed}; it must be below 2**32.")
         self._check_what_is_told()
@@ -152,16 +157,17 @@ class RunConfig:
         """
         run: dict[str, Any] = {}
         agent = {item.name: getattr(self.agent, item.name) for item in dataclasses.fields(self.agent)}
-        agent["hyperparameters"] = dict(agent["hyperparameters"])
         method = deepcopy(dict(self.method_options))  # a part's options are a mapping
         known = _option_names(method_options)
         for name, value in assignments:
-            group, _, key = name.rpartition(".")
+            group, _, key = str(name).rpartition(".")
             if group == "agent.hyperparameters":
-                agent["hyperparameters"][key] = value
+                if not isinstance(agent["hyperparameters"], Mapping):
+                    raise BadConfig(f"agent.hyperparameters is {agent['hyperparameters']!r}; it must be a mapping.")
+                agent["hyperparameters"] = {**agent["hyperparameters"], key: value}
                 continue
             if name not in known:
-                name = name.replace("-", "_").replace(":", "_")  # as parts are spelled in the method's name
+                name = str(name).replace("-", "_").replace(":", "_")  # as parts are spelled in the method's name
                 group, _, key = name.rpartition(".")
             if name not in known:
                 raise UnknownName(f"there is no option {name!r}.{nearest(name, known)}")

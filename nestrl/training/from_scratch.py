@@ -65,12 +65,13 @@ def alone_from_scratch(config: RunConfig, task_name: str) -> RunConfig:
     segment = Segment(task_name, reference_steps(config.sequence, task_name))
     return replace(
         config,
-        sequence=TaskSequence(task_name, (task,), (segment,)),
+        sequence=TaskSequence("from-scratch", (task,), (segment,)),
         method="finetune",
         method_options={},
         boundaries="given",
         identity="told",
         segments="fixed",  # a curve must reach to the end of the segment that it stands for
+        patience=RunConfig.patience,
         evaluations_per_segment=EVALUATIONS,
         evaluation_episodes=EPISODES,
     )

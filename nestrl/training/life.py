@@ -12,6 +12,7 @@ import torch
 
 from nestrl.agents.agent import Agent, Simulations
 from nestrl.agents.vec_env import TaskVecEnv
+from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.evaluation.rollouts import Episodes
 from nestrl.methods import as_numbers, make_method
@@ -58,6 +59,8 @@ class Life:
             self.worlds = Worlds(config.sequence, config.evaluation_episodes)
             opened.callback(self.worlds.close)
             opened.callback(self._close_environment)
+            if config.trains_jointly:
+                self.worlds.require_room(config.agent.n_envs)
             rows = self.worlds.normalizer_rows()
             if config.boundaries == "detected":
                 rows = common_rows(rows, self.worlds.union.observation_sizes)
@@ -84,7 +87,7 @@ class Life:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        if error is not None and not isinstance(error, BadConfig | TrainingDiverged):  # which would only come again
             saved = any(self.folder.checkpoints.glob("*"))
             what = "What the last checkpoint holds is safe; go on" if saved else "Nothing is saved yet; begin anew"
             error.add_note(f"{what} with: nestrl resume {self.folder.path}")

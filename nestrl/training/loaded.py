@@ -14,6 +14,7 @@ import torch
 
 from nestrl.agents.agent import Agent
 from nestrl.agents.trial import Trial
+from nestrl.decode import decode
 from nestrl.errors import BadConfig, DamagedCheckpoint, UnknownName, nearest
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.methods import find_method, make_method
@@ -54,7 +55,8 @@ class LoadedAgent:
                 "in policy.safetensors; put the run's checkpoints back."
             )
         if found is None:
-            policy.load_state_dict(weights)
+            with used(folder.path / "policy.safetensors"):
+                policy.load_state_dict(weights)
             return
         for sentence in found.left_aside:
             warnings.warn(sentence, stacklevel=3)
@@ -83,6 +85,7 @@ class LoadedAgent:
 
     def evaluate(self, episodes: int = 100) -> dict[str, Interval]:
         """Return the success of each task over whole episodes from fixed starts, with Wilson's 95 % interval."""
+        episodes = decode(int, episodes, "episodes")
         if episodes < 1:
             raise BadConfig(f"episodes is {episodes}; it must be at least 1.")
         worlds = Worlds(self.config.sequence, min(episodes, self.config.evaluation_episodes))
@@ -136,7 +139,12 @@ def _as_batch(space: gymnasium.Space[Any], obs: Any) -> tuple[Any, bool]:
             raise BadConfig(f"the observation has entries {sorted(obs)}; the task's space is {space}.")
         parts = {key: _as_batch(part, obs[key]) for key, part in expected.items()}
         return {key: part for key, (part, _) in parts.items()}, all(single for _, single in parts.values())
-    array = np.asarray(obs)
+    try:
+        array = np.asarray(obs)
+    except ValueError as error:  # of rows that are not equally long
+        raise BadConfig(f"the observation is no array ({error}); give what step returns first, not a tuple.") from error
+    if array.dtype.kind not in "biuf":
+        raise BadConfig(f"the observation holds {array.dtype}; it must be numbers.")
     if space.shape is None or array.shape[array.ndim - len(space.shape) :] != space.shape:
         raise BadConfig(f"the observation has shape {array.shape}; the task's space is {space}, one or a batch of it.")
     if array.ndim - len(space.shape) > 1:

@@ -114,8 +114,13 @@ def stored_curves(path: Path) -> dict[int, Curve]:
         return {}
     try:
         curves: Mapping[str, Any] = json.loads(path.read_text())["curves"]
-        return {int(s): (np.array(c["steps"], np.int64), np.array(c["success"], float)) for s, c in curves.items()}
-    except (ValueError, KeyError, TypeError) as error:
+        found: dict[int, Curve] = {
+            int(s): (np.array(c["steps"], np.int64), np.array(c["success"], float)) for s, c in curves.items()
+        }
+        if not all(steps.shape == success.shape == (len(steps),) and len(steps) for steps, success in found.values()):
+            raise ValueError("steps and success are not equally long lists")
+        return found
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadConfig(f"{path} is damaged ({error}); delete it and make it again with `nestrl reference`.") from error
 
 

@@ -20,7 +20,7 @@ from nestrl.evaluation.rollouts import Episodes
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.training.config import RunConfig
 from nestrl.training.loaded import load
-from nestrl.training.references import find_references, how_to_make, missing_references
+from nestrl.training.references import Versions, find_references, how_to_make, missing_references
 from nestrl.training.run_folder import RunFolder
 
 
@@ -60,8 +60,14 @@ class Run:
         """
         if not (self.curves.complete and self.folder.reported):
             raise BadConfig(f"{self.path} is not finished; go on with: nestrl resume {self.path}")
-        references = long_enough(find_references(self.config, self.folder.versions_then()), self.curves)
+        references = long_enough(find_references(self.config, self._versions_then()), self.curves)
         return metrics(self.curves, references, self.config.target_success)
+
+    def _versions_then(self) -> Versions | None:
+        try:
+            return self.folder.versions_then()
+        except BadConfig:  # then only curves of the versions installed can be found
+            return None
 
     @property
     def final_success(self) -> dict[str, Interval]:

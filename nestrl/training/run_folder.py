@@ -11,6 +11,7 @@ checkpoints/       the last two, each enough to go on exactly
 """
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ class RunFolder:
     @property
     def begun(self) -> bool:
         """Whether it holds a run, which may go on."""
-        return (self.path / "config.json").is_file()
+        return os.path.isfile(self.path / "config.json")  # unlike Path.is_file it raises nothing for a name too long
 
     @property
     def reported(self) -> bool:
@@ -77,7 +78,7 @@ class RunFolder:
 
     def require_free(self) -> None:
         """Raise RunExists if there is something already, other than what a kill in `create` has left."""
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return
         if not self.path.is_dir() or any(file.name not in HALF_MADE for file in self.path.iterdir()):
             resume = f"go on with it by `nestrl resume {self.path}`"
@@ -116,7 +117,13 @@ class RunFolder:
 
     def versions_then(self) -> dict[str, str | None]:
         """Return the versions with which the run began. Raises BadConfig where they cannot be read."""
-        return self._read("versions.json")
+        try:
+            return self._read("versions.json")
+        except BadConfig as error:
+            raise BadConfig(
+                f"{self.path / 'versions.json'} is damaged or missing: what the run was made with is unknown; take it "
+                "from a backup."
+            ) from error
 
     def version_changes(self) -> list[str]:
         """Return what has another version now than when the run began, one sentence each."""

@@ -60,8 +60,11 @@ def configure(
     imports: Sequence[str] = (),
 ) -> RunConfig:
     """Return the configuration that `train` would run, checked. Raises UnknownName or BadConfig."""
-    if isinstance(imports, str):
+    if isinstance(imports, str) or not isinstance(imports, Sequence):
         raise BadConfig(f"imports is {imports!r}; give a list of modules.")
+    if not isinstance(options or {}, Mapping):
+        raise BadConfig(f"options is {options!r}; give a mapping, such as {{'agent.n_envs': 64}}.")
+    steps_scale = decode(float, steps_scale, "steps_scale")
     import_modules(imports)
     chosen = sequence if isinstance(sequence, TaskSequence) else find_sequence(str(sequence))
     if not 0 < steps_scale < math.inf:

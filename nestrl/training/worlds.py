@@ -47,15 +47,18 @@ class Worlds:
         return TaskVecEnv(environment, self.union, task_index, task.success_threshold, task.reward_scale)
 
     def training_jointly(self, simulations: int) -> JointVecEnv:
-        """Return new simulations of all tasks, as equally many of each as the number allows, not yet seeded.
-
-        Raises BadConfig when there are fewer simulations than tasks.
-        """
+        """Return new simulations of all tasks, as equally many of each as the number allows, not yet seeded."""
+        self.require_room(simulations)
         n_tasks = len(self._tasks)
-        if simulations < n_tasks:
-            raise BadConfig(f"{simulations} simulations cannot hold {n_tasks} tasks at once; set agent.n_envs higher.")
         shares = [simulations // n_tasks + (task < simulations % n_tasks) for task in range(n_tasks)]
         return JointVecEnv([self.training(task, share) for task, share in enumerate(shares)])
+
+    def require_room(self, simulations: int) -> None:
+        """Raise BadConfig when there are fewer simulations than tasks, so that they cannot be trained jointly."""
+        if simulations < len(self._tasks):
+            raise BadConfig(
+                f"{simulations} simulations cannot hold {len(self._tasks)} tasks at once; set agent.n_envs higher."
+            )
 
     def try_out(self, policies: Sequence[Policy], task_index: int, episodes: int, seed: int) -> Trial:
         """Return what came of k policies in training episodes of a task."""

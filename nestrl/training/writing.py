@@ -35,7 +35,7 @@ def write_command(path: Path) -> None:
     """Write the command line of this process, as a user would type it anywhere."""
     program, *arguments = sys.argv
     installed = Path(program).name in ("nestrl", "cli.py")  # as a script, or `python -m nestrl.cli`
-    write_file(path, (shlex.join(["nestrl" if installed else program, *arguments]) + "\n").encode())
+    write_file(path, os.fsencode(shlex.join(["nestrl" if installed else program, *arguments]) + "\n"))
 
 
 def write_figure(path: Path, figure: Any) -> None:

@@ -1,10 +1,13 @@
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from stable_baselines3 import SAC
 from tiny_worlds import tiny_config
 
+from nestrl.agents.algorithms import hyperparameters
 from nestrl.agents.config import AgentConfig
 from nestrl.decode import decode
 from nestrl.errors import BadConfig, UnknownName
@@ -54,6 +57,13 @@ def test_options_by_name() -> None:
     assert replace(changed, agent=tiny_config().agent).sequence == tiny_config().sequence
 
 
+def test_a_pair_comes_back_from_a_file_as_what_the_algorithm_takes() -> None:
+    assert hyperparameters(SAC, {"train_freq": [1, "step"]}, 32)["train_freq"] == (1, "step")
+    assert hyperparameters(SAC, {"train_freq": (1, "episode")}, 1)["train_freq"] == (1, "episode")
+    with pytest.raises(BadConfig, match="32 simulations; set n_envs to 1"):
+        hyperparameters(SAC, {"train_freq": (1, "episode")}, 32)
+
+
 def test_the_learner_is_what_the_sequence_wants_unless_the_user_says_otherwise() -> None:
     wanted = {"n_envs": 16, "hyperparameters": {"n_steps": 200, "gamma": 0.9}}
     tasks = replace(tiny_config().sequence, agent=wanted)
@@ -99,6 +109,9 @@ def test_option_of_another_method() -> None:
         (float | None, None, None),
         (float | None, 1, 1.0),
         (dict[str, Any], {"a": 1}, {"a": 1}),
+        (Mapping[str, int], {"a": np.int64(1)}, {"a": 1}),
+        (Mapping[str, Sequence[int]], {"a": (1, 2)}, {"a": [1, 2]}),
+        (tuple[int, float], [1, 2], (1, 2.0)),
     ],
 )
 def test_decode(kind: Any, value: Any, expected: Any) -> None:
@@ -107,7 +120,13 @@ def test_decode(kind: Any, value: Any, expected: Any) -> None:
     assert type(came) is type(expected)
 
 
-@pytest.mark.parametrize(("kind", "value"), [(int, True), (int, 1.5), (float, "1"), (str, 1), (float | None, "x")])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *((int, True), (int, 1.5), (float, "1"), (str, 1), (float | None, "x")),
+        *((tuple[int, int], [1]), (tuple[int, int], [1, "2"])),
+    ],
+)
 def test_decode_refuses(kind: Any, value: Any) -> None:
     with pytest.raises(BadConfig, match="here is"):
         decode(kind, value, "here")

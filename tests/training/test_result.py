@@ -1,6 +1,7 @@
 """What a finished run offers: its files, measures and agent."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,14 @@ def test_loaded_agent_refuses_what_it_does_not_know(finished: Run) -> None:
         agent.predict(np.zeros(3), task="calm")
     with pytest.raises(BadConfig, match="NaN or infinite"):
         agent.predict(np.array([0.0, np.nan]), task="calm")
+    with pytest.raises(UnknownName, match="no task 0"):
+        agent.predict(np.zeros(2), task=0)  # type: ignore[arg-type]
+    with pytest.raises(BadConfig, match="not a tuple"):
+        agent.predict((np.zeros(2), {}), task="calm")  # as env.reset() returns it
+    with pytest.raises(BadConfig, match="must be numbers"):
+        agent.predict(["a", "b"], task="calm")
+    with pytest.raises(BadConfig, match=r"episodes is 2\.5; expected int"):
+        agent.evaluate(2.5)  # type: ignore[arg-type]
 
 
 def without_checkpoints(finished: Run, folder: Path) -> None:
@@ -126,6 +135,12 @@ def test_loading_draws_no_random_numbers(finished: Run) -> None:
     assert np.array_equal(np.random.get_state()[1], before[1])
 
 
+def test_what_a_run_was_made_with_may_be_lost(finished: Run, tmp_path: Path) -> None:
+    shutil.copytree(finished.path, tmp_path / "run")
+    (tmp_path / "run" / "versions.json").unlink()
+    assert Run(tmp_path / "run").metrics == finished.metrics
+
+
 def test_policy_alone_is_enough_to_act(finished: Run, tmp_path: Path) -> None:
     """Shared without checkpoints, cloning does the same: it answers with the learner's policy alone."""
     without_checkpoints(finished, tmp_path)
@@ -147,6 +162,13 @@ def test_references_make_forward_transfer(tmp_path: Path, monkeypatch: pytest.Mo
     found = find_references(config)
     assert set(found) == {"calm", "windy"}
     assert result.metrics.forward_transfer is not None
+
+    as_it_was = files[0].read_text()
+    for damaged in ('{"curves": []}', '{"curves": {"0": {"steps": [0, 1], "success": [0]}}}'):
+        files[0].write_text(damaged)
+        with pytest.raises(BadConfig, match="is damaged"):
+            find_references(config)
+    files[0].write_text(as_it_was)
 
     before = files[0].stat().st_mtime_ns
     make_references(config, (0, 1), tmp_path / "scratch")

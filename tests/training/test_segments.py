@@ -139,6 +139,14 @@ def test_references_are_those_of_fixed_segments() -> None:
     adaptive = tiny_config(segments="adaptive")
     assert reference_path(adaptive, "calm") == reference_path(tiny_config(), "calm")
     assert alone_from_scratch(adaptive, "calm") == alone_from_scratch(tiny_config(), "calm")
+    patient = alone_from_scratch(tiny_config(segments="adaptive", patience=3), "calm")
+    assert patient == alone_from_scratch(tiny_config(), "calm")
+
+
+def test_a_task_whose_name_is_no_folders_has_references_too() -> None:
+    task = Task(".a/b", "TinyPoint-v0")
+    config = tiny_config(sequence=TaskSequence("life", (task,), (Segment(".a/b", 64),)))
+    assert alone_from_scratch(config, ".a/b").sequence.task_names == (".a/b",)
 
 
 def easy_and_hopeless() -> RunConfig:
