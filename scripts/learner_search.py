@@ -14,9 +14,9 @@ from nestrl.report.tables import table
 from nestrl.studies.ledger import Record, read_ledger
 
 
-def learner(record: Record) -> tuple[str, str]:
-    """Return what a row of the table is of: the learner and, where it matters, the method."""
-    return record.regime, record.method
+def learner(record: Record) -> tuple[str, str, int]:
+    """Return what a row of the table is of: the learner and, where they differ, the method and the steps (about)."""
+    return record.regime, record.method, round(record.steps[-1], -5)
 
 
 def on_the_way(record: Record, task: str) -> float:
@@ -44,15 +44,19 @@ def search_table(folder: Path) -> str:
     if not records:
         raise BadConfig(f"no run in {folder / 'finished.jsonl'} has finished yet; go on with the study first.")
     several = len({record.method for record in records}) > 1
+    lengths = sorted({learner(record)[2] for record in records})
     columns = dict.fromkeys((record.sequence, task) for record in records for task in record.tasks)
     alone = all(len(record.tasks) == 1 for record in records)
     rows = []
-    for regime, method in dict.fromkeys(map(learner, records)):
-        own = [record for record in records if learner(record) == (regime, method)]
+    for regime, method, steps in dict.fromkeys(map(learner, records)):
+        own = [record for record in records if learner(record) == (regime, method, steps)]
         cells = [summed_up([r for r in own if r.sequence == sequence], task) for sequence, task in columns]
         overall = [] if alone else [f"{np.mean([on_the_way(r, task) for r in own for task in r.tasks]):.2f}"]
-        rows.append([f"{regime}, {method}" if several else regime, str(len({r.seed for r in own})), *cells, *overall])
-    minutes = f", and minutes of training; {records[0].steps[-1]:,} steps on one core" if alone else ""
+        name = ", ".join([regime] + [method] * several + [f"{steps:,} steps"] * (alone and len(lengths) > 1))
+        rows.append([name, str(len({r.seed for r in own})), *cells, *overall])
+    minutes = (
+        f", and minutes of training; about {' or '.join(f'{n:,}' for n in lengths)} steps on one core" if alone else ""
+    )
     head = ["learner", "seeds", *(task for _, task in columns), *([] if alone else ["all, on the way"])]
     return (
         f"{table(head, rows)}\n\n"
