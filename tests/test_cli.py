@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 from nestrl.cli import main
@@ -154,6 +155,18 @@ def test_mistakes_are_answered_in_a_sentence(
 def test_check_of_a_fit_environment(capsys: pytest.CaptureFixture[str]) -> None:
     main(["check", "CartPole-v1"])
     assert "ok" in capsys.readouterr().out
+
+
+def test_check_of_an_unfit_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    gymnasium.register("cli/Endless-v0", entry_point="gymnasium.envs.classic_control:PendulumEnv")  # no time limit
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main(["check", "cli/Endless-v0"])
+    finally:
+        del gymnasium.registry["cli/Endless-v0"]
+    said = capsys.readouterr()
+    assert stop.value.code == 2
+    assert "not fit for a sequence" in said.err and "max_episode_steps" in said.out
 
 
 def test_unknown_verb_exits_with_an_error(capsys: pytest.CaptureFixture[str]) -> None:

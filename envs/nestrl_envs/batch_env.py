@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
+from nestrl_envs.arguments import require_whole
 from nestrl_envs.fields import Field, column
 from nestrl_envs.shaping import reward_terms
 
@@ -46,8 +47,10 @@ class BatchEnv:
     substeps: ClassVar[int] = 2  # physics steps a control step
 
     def __init__(self, num_simulations: int = 1, *, horizon: int | None = None, threads: int = 0) -> None:
-        if num_simulations < 1 or threads < 0 or (horizon is not None and horizon < 1):
-            raise ValueError("a BatchEnv needs at least one simulation, threads >= 0 (0: all cores) and a horizon >= 1")
+        require_whole("num_simulations", num_simulations, 1)
+        require_whole("threads", threads, 0)  # 0: all cores
+        if horizon is not None:
+            require_whole("horizon", horizon, 1)
         self.num_simulations = num_simulations
         self.horizon = horizon or self.default_horizon
         self.model = self.build()

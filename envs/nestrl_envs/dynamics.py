@@ -19,8 +19,8 @@ class Dynamics:
 
     A number holds for the whole episode; a pair `[start, end]` changes linearly from the first step to the horizon.
 
-    - friction: factor on dry friction: the floor's, so on the base's traction and on what slides, and that in a door's
-      hinge and a drawer's rails; 0.02 to 5.
+    - friction: factor on dry friction: the floor's, so on the base's traction and on a box that slides, and that in a
+      door's hinge and a drawer's rails; 0.02 to 5. Not on the can of pick-and-place, nor on the fingers' grip.
     - tilt: slope of the floor in degrees, 0 to 20; downhill is a random direction, drawn in every episode.
     - payload: mass in kg carried on the base, 0 to 40.
     - motor_strength: factor on gain and force of all motors, or a mapping from joint (base_x, base_y, base_yaw, lift,
@@ -80,6 +80,8 @@ RANGES = {
 
 def dynamics_from(values: Mapping[str, Any] | None) -> Dynamics:
     """Return the dynamics named by a mapping (as registration arguments and YAML give it)."""
+    if values is not None and not isinstance(values, Mapping):
+        raise DynamicsError(f"dynamics takes a mapping such as {{'friction': 0.5}}, not {values!r}")
     known = [field.name for field in fields(Dynamics)]
     unknown = set(values or {}) - set(known)
     if unknown:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nestrl_envs import fields, scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, BatchEnv, Rows
 from nestrl_envs.dynamics import MOTORS, dynamics_from
 from nestrl_envs.geometry import heading_of, length, turn
@@ -44,6 +45,7 @@ class RoverTask(BatchEnv):
         dynamics: Mapping[str, Any] | None = None,
         threads: int = 0,
     ) -> None:
+        require("room", room, 1.5, 10)
         self.room = room
         self.dynamics = dynamics_from(dynamics)
         super().__init__(num_simulations, horizon=horizon, threads=threads)

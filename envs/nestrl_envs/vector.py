@@ -50,6 +50,10 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             seed = int(np.random.default_rng().integers(2**31))
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + i for i in range(self.num_envs)]
+        if seed is not None and len(seed) != self.num_envs:
+            raise ValueError(
+                f"reset got {len(seed)} seeds for {self.num_envs} simulations; give one for all, or one each"
+            )
         seeds = None if seed is None else np.array(seed, np.int64)
         self.simulations.active[:] = True
         self.simulations.reset(seeds=seeds)

@@ -36,13 +36,20 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
     spec, given = find_spec(task.env_id), task.arguments(evaluation=evaluation)
     try:
         own = None if spec.vector_entry_point is None else _own_vector(spec, n, given)
-        if own is not None:
+        if isinstance(own, VectorEnv):
             return own
         same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
         wrappers = (OnlyWhatIsRead,)
-        return gymnasium.make_vec(
+        ordinary = gymnasium.make_vec(
             spec, n, vectorization_mode="sync", vector_kwargs=same_step, wrappers=wrappers, **given
         )
+        if own is not None:  # said only now: a wrong argument lets neither be made
+            warnings.warn(
+                f"{spec.id}: its vector class could not be made ({type(own).__name__}: {own}); ordinary environments "
+                "are stepped one after the other in its place, which is slower.",
+                stacklevel=2,
+            )
+        return ordinary
     except NestrlError:
         raise
     except Exception as error:
@@ -53,19 +60,14 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
         ) from error
 
 
-def _own_vector(spec: EnvSpec, n: int, given: dict[str, Any]) -> VectorEnv[Any, Any, Any] | None:
-    """Return n simulations in the environment's own vector class, or None where that is of no use here."""
+def _own_vector(spec: EnvSpec, n: int, given: dict[str, Any]) -> VectorEnv[Any, Any, Any] | Exception | None:
+    """Return n simulations in the environment's own vector class, None where that is of no use here, or why not."""
     try:
         environment = gymnasium.make_vec(spec, n, vectorization_mode="vector_entry_point", **given)
     except NestrlError:
         raise
     except Exception as error:
-        warnings.warn(
-            f"{spec.id}: its vector class could not be made ({type(error).__name__}: {error}); ordinary environments "
-            "are stepped one after the other in its place, which is slower.",
-            stacklevel=3,
-        )
-        return None
+        return error
     if environment.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
         return environment
     environment.close()

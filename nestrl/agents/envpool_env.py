@@ -139,6 +139,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
         """Make all simulations with seeds from 0 to SEEDS, one each, in place of those that there are."""
         self.close_extras()
         self._pool, self._seeds = _envpool().make_gymnasium(self._task_id, seed=seeds, **self._options), seeds
+        self.closed = False  # else gymnasium would not free them if there had been a close before
 
 
 class EnvPoolEnv(gymnasium.Env[Any, Any]):
@@ -151,17 +152,24 @@ class EnvPoolEnv(gymnasium.Env[Any, Any]):
         self._vector = EnvPoolVectorEnv(task_id, 1, **options)
         self.observation_space = self._vector.single_observation_space
         self.action_space = self._vector.single_action_space
+        self._begun: tuple[Any, dict[str, Any]] | None = None  # the start of the episode that the vector is in already
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed)
+        begun, self._begun = self._begun, None
+        if seed is None and begun is not None:
+            return begun
         observations, infos = self._vector.reset(seed=seed)
         return _row(observations, 0), _row(infos, 0)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advance the simulation."""
+        self._begun = None
         observations, rewards, terminated, truncated, infos = self._vector.step(np.asarray(action)[None])
         if terminated[0] or truncated[0]:
+            ended = {"final_obs", "_final_obs", "final_info", "_final_info"}
+            self._begun = _row(observations, 0), _row({key: infos[key] for key in infos.keys() - ended}, 0)
             observation, infos = infos["final_obs"][0], infos["final_info"]
         else:
             observation = _row(observations, 0)

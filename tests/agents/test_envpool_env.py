@@ -208,6 +208,9 @@ def test_an_ordinary_environment_of_it_does_the_same() -> None:
     assert truncated and not terminated
     np.testing.assert_array_equal(observation, infos["final_obs"][0])
     assert (reward, info["elapsed_step"]) == (rewards[0], 200)
+    observation, info = single.reset()  # the second episode, too
+    np.testing.assert_array_equal(observation, rows[0])
+    assert info["elapsed_step"] == infos["elapsed_step"][0] == 0
 
 
 def test_check_says_whether_success_is_told() -> None:

@@ -127,17 +127,18 @@ def test_changed_study_is_refused(whole: Path, tmp_path: Path) -> None:
 @pytest.mark.learning
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_study_ends_like_one_never_stopped(
-    number: signal.Signals, whole: Path, study_file: Path, tmp_path: Path
+    number: signal.Signals, whole: Path, study_file: Path, tmp_path: Path, kill: Any
 ) -> None:
-    study_file.write_text(study_file.read_text().replace("seeds: 2", "seeds: 1"))
+    study_file.write_text(study_file.read_text().replace("seeds: 2", "seeds: 1\nworkers: 1"))  # the second run waits
     process = begin(study_file, tmp_path)
     if number == signal.SIGINT:
         assert f"process {process.pid} is at it" in shown(study_file, tmp_path)
-    os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=PATIENCE)
-    if number == signal.SIGINT:
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 130
         assert f"All that ran is saved; go on with: nestrl study {study_file}" in errors
+    else:
+        kill(process, tmp_path / "runs" / "tiny")
     assert len(read_ledger(tmp_path / "results" / "tiny" / "finished.jsonl")) < 2
 
     run_study(study_file, below=tmp_path, say=lambda _: None)
@@ -172,6 +173,10 @@ def test_failed_run_is_reported_and_stops_nobody(study_file: Path, tmp_path: Pat
     lines.clear()
     run_study(study_file, below=tmp_path, say=lines.append)
     assert "0 of 2 runs to do" in "".join(lines)  # a failed run is tried again only when asked for
+
+    lines.clear()
+    run_study(study_file, retry_failed=True, below=tmp_path, say=lines.append)
+    assert "1 of 2 runs to do" in "".join(lines) and "2 of 2, " in lines[-1]
 
 
 @pytest.mark.learning
@@ -244,6 +249,18 @@ def test_mistake_on_the_command_line_ends_with_a_sentence(
         main(["study", "study.yaml"])
     assert stop.value.code == 2
     assert capsys.readouterr().err == "nestrl: study.yaml, line 6: seeds is 'two'; expected int | tuple[int, ...].\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_only_and_status_on_the_command_line(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["study", "study.yaml", "--only", "kept-*", "ewc-*"])
+    assert "no run of tiny fits 'ewc-*'" in capsys.readouterr().err
+    main(["study", "study.yaml", "--status"])
+    assert "4 runs left" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 

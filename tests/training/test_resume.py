@@ -16,10 +16,12 @@ from tiny_worlds import AGENTS, TINY, tasks, tiny_config
 import nestrl
 from nestrl.errors import BadConfig, DamagedCheckpoint, RunExists
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
+from nestrl.training import checkpoint
 from nestrl.training.checkpoint import load_newest
 from nestrl.training.display import Moment, Silent
 from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
+from nestrl.training.stopping import StopRequest
 from nestrl.training.trainer import run
 from nestrl.training.writing import Log
 
@@ -83,6 +85,31 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(
 
     run(RunFolder(tmp_path / "killed").config(), tmp_path / "killed", resume=True)
     assert_same_end(whole[algorithm], tmp_path / "killed")
+
+
+def test_checkpoints_come_as_seldom_as_asked_for_and_a_run_resumes_from_the_older_one(
+    whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, save = [], checkpoint.save
+    monkeypatch.setattr("nestrl.training.life.save", lambda *args: (steps.append(args[1]), save(*args))[1])
+    config = tiny_config(checkpoint_every=2)  # of three evaluations a segment: the second, and the last one
+    run(config, tmp_path / "seldom")
+    assert len(steps) == 4
+    shutil.copytree(tmp_path / "seldom", tmp_path / "older")
+    saved = sorted((tmp_path / "older" / "checkpoints").glob("*.pt"))
+    saved[-1].unlink()
+    (tmp_path / "older" / "metrics.json").unlink()
+    (tmp_path / "older" / "policy.safetensors").unlink()
+    run(config, tmp_path / "older", resume=True)
+    assert_same_end(tmp_path / "seldom", tmp_path / "older")
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt), StopRequest() as stop:  # noqa: PT012  (two signals, the second raises)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.made
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("went on")
 
 
 def test_run_killed_before_its_first_checkpoint_begins_anew(whole: dict[str, Path], tmp_path: Path) -> None:

@@ -20,12 +20,42 @@ def test_actions_of_wrong_shape_or_not_finite_are_refused() -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least one simulation"):
+    with pytest.raises(ValueError, match="num_simulations must be a whole number, at least 1"):
         RoverReach(0)
-    with pytest.raises(ValueError, match="layouts must be one of"):
-        gym.make("nestrl/RoverMaze-v0", layouts="none")
     with pytest.raises(ValueError, match="render_mode"):
         SingleEnv(RoverReach, render_mode="human")
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "says"),
+    [
+        ("Maze", {"layouts": "none"}, "layouts must be one of"),
+        ("Maze", {"layouts": [1]}, "layouts must be one of"),
+        ("Maze", {"gap": 0.2}, "gap must be a number from"),
+        ("Dock", {"bay_width": 0.3}, "bay_width must be a number from"),
+        ("Drawer", {"resistance": -2}, "resistance must be a number from 0"),
+        ("Drawer", {"pull": 0.4}, r"pull must be a number from 0\.01 to 0\.3"),
+        ("Ice", {"friction_range": 0.05}, "friction_range must be a pair"),
+        ("Ice", {"friction_range": [0.08, 0.04]}, "the higher one first"),
+        ("Ice", {"friction_range": [-0.08, -0.04]}, "each number of friction_range"),
+        ("PickPlace", {"grasped_starts": None}, "grasped_starts must be a number from 0 to 1, not None"),
+        ("Reach", {"radius": float("nan")}, "radius must be a number"),
+        ("Reach", {"room": 0.5}, r"room must be a number from 1\.5"),
+        ("Reach", {"horizon": 50.5}, "horizon must be a whole number"),
+        ("Reach", {"horizon": True}, "horizon must be a whole number"),
+        ("Reach", {"dynamics": 0.5}, "dynamics takes a mapping"),
+    ],
+)
+def test_bad_arguments_of_tasks_are_refused(task: str, arguments: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        gym.make(f"nestrl/Rover{task}-v0", **arguments)
+
+
+@pytest.mark.parametrize("seeds", [[7], [1, 2, 3, 4, 5]])
+def test_seeds_are_one_each(seeds: list[int]) -> None:
+    vector = gym.make_vec("nestrl/RoverReach-v0", 4, vectorization_mode="vector_entry_point")
+    with pytest.raises(ValueError, match=f"{len(seeds)} seeds for 4 simulations"):
+        vector.reset(seed=seeds)
 
 
 @pytest.mark.parametrize(

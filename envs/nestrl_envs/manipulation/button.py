@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, length
 from nestrl_envs.rover import RoverTask
@@ -14,7 +15,7 @@ PANEL_DEPTH = 0.05  # m, half
 
 
 class RoverButton(RoverTask):
-    """Drive to a button on the east wall and press it with the gripper.
+    """Drive to a button on the east wall and press it.
 
     Start: rover in the western two thirds of the room, heading within 1 rad of the panel's; the button anywhere along
     the wall, 0.15 to 0.5 m high. Success: the button pressed 0.035 m or more for 3 control steps.
@@ -27,6 +28,7 @@ class RoverButton(RoverTask):
     draws = 5
 
     def __init__(self, num_simulations: int = 1, *, button_radius: float = 0.07, **options: object) -> None:
+        require("button_radius", button_radius, 0.01, 0.14)
         self.button_radius = button_radius
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self._body_position = self.expand("body_pos")

@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, length
 from nestrl_envs.rover import RoverTask, lifted
@@ -16,7 +17,7 @@ HANDLE_INSET = 0.10  # m from the door's free edge
 
 
 class RoverDoor(RoverTask):
-    """Push a heavy door open at its handle and drive through the doorway to a goal behind it.
+    """Push a heavy door open and drive through the doorway to a goal behind it.
 
     Start: rover in the western half, heading within 1 rad of the door's; the doorway at one of four places of the wall;
     the goal in the room behind. Success: base within 0.25 m of the goal for 3 control steps.
@@ -31,6 +32,8 @@ class RoverDoor(RoverTask):
     draws = 6
 
     def __init__(self, num_simulations: int = 1, *, resistance: float = 6.0, width: float = 0.9, **options: object):
+        require("resistance", resistance, 0, 100)
+        require("width", width, 0.42, 1.5)
         self.resistance, self.width = resistance, width
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self._body_position = self.expand("body_pos")

@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, length
 from nestrl_envs.rover import GRIPPER_OPEN, RoverTask
@@ -34,6 +35,8 @@ class RoverDrawer(RoverTask):
     def __init__(
         self, num_simulations: int = 1, *, pull: float = 0.20, resistance: float = 2.0, **options: object
     ) -> None:
+        require("pull", pull, 0.01, TRAVEL)
+        require("resistance", resistance, 0, 100)
         self.pull, self.resistance = pull, resistance
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self._body_position = self.expand("body_pos")

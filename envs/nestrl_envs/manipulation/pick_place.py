@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, direction, length
 from nestrl_envs.rover import GRIPPER_OPEN, RoverTask
@@ -37,6 +38,8 @@ class RoverPickPlace(RoverTask):
     def __init__(
         self, num_simulations: int = 1, *, radius: float = 0.08, grasped_starts: float = 0.0, **options: object
     ) -> None:
+        require("radius", radius, 0.01, 1)
+        require("grasped_starts", grasped_starts, 0, 1)
         self.radius, self.grasped_starts = radius, grasped_starts
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self.tray = self.array("tray", 3)  # where the can's middle stands when placed

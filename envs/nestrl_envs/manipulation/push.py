@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, direction, length
 from nestrl_envs.rover import BASE_RADIUS, RoverTask, lifted
@@ -37,6 +38,9 @@ class RoverPush(RoverTask):
         far: float = 0.65,
         **options: object,
     ) -> None:
+        require("box_size", box_size, 0.02, 0.3)
+        require("radius", radius, 0.01, 1)
+        require("far", far, 0.35, 5)
         self.box_size, self.radius, self.far = box_size, radius, far
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self.goal = self.array("goal", 2)

@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, first_within, length
 from nestrl_envs.rover import RoverTask
@@ -26,6 +27,8 @@ class RoverReach(RoverTask):
     draws = 4 + 2 * CANDIDATES
 
     def __init__(self, num_simulations: int = 1, *, radius: float = 0.08, far: float = 1.6, **options: object) -> None:
+        require("radius", radius, 0.01, 1)
+        require("far", far, 0.8, 5)
         self.radius, self.far = radius, far
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self.goal = self.array("goal", 3)

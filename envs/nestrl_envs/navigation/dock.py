@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, direction, length, turn, wrap
 from nestrl_envs.rover import RoverTask, lifted
@@ -30,6 +31,8 @@ class RoverDock(RoverTask):
     def __init__(
         self, num_simulations: int = 1, *, bay_width: float = 0.60, heading_tolerance: float = 0.15, **options: object
     ) -> None:
+        require("bay_width", bay_width, 0.42, 1.5)
+        require("heading_tolerance", heading_tolerance, 0.01, 3.15)
         self.bay_width, self.heading_tolerance = bay_width, heading_tolerance
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self.parking = self.array("parking", 2)

@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require, require_range
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, first_within, length
 from nestrl_envs.rover import BASE_RADIUS, RoverTask, lifted
@@ -13,10 +14,10 @@ DRY_FRICTION = 0.9  # of the other tasks
 
 
 class RoverIce(RoverTask):
-    """Drive to a goal on low friction, drawn in every episode, and stop there without touching a wall.
+    """Drive to a goal on low friction, drawn in every episode, and stop there without driving into a wall.
 
     Start: rover anywhere 0.6 m or more from the walls, any heading; the goal 0.8 to 2 m away. Success: within `radius`
-    of the goal and slower than 0.15 m/s for 3 control steps. A touched wall ends the episode without success.
+    of the goal and slower than 0.15 m/s for 3 control steps. The base at a wall ends the episode without success.
     Potential: -d - 0.3 s/m x speed x exp(-d / 0.3 m), where d is the distance to the goal.
 
     - friction_range: lowest and highest friction coefficient (harder: [0.02, 0.04] with horizon=160).
@@ -34,6 +35,8 @@ class RoverIce(RoverTask):
         radius: float = 0.15,
         **options: object,
     ) -> None:
+        require_range("friction_range", friction_range, 0.005, 1)
+        require("radius", radius, 0.01, 1)
         self.friction_range, self.radius = friction_range, radius
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self.goal = self.array("goal", 2)

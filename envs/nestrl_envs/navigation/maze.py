@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, length
 from nestrl_envs.rover import RoverTask, lifted
@@ -44,8 +45,10 @@ class RoverMaze(RoverTask):
         radius: float = 0.25,
         **options: object,
     ) -> None:
-        if layouts not in LAYOUT_SETS:
+        if not isinstance(layouts, str) or layouts not in LAYOUT_SETS:
             raise ValueError(f"layouts must be one of {', '.join(LAYOUT_SETS)}, not {layouts!r}")
+        require("gap", gap, 0.42, 2)
+        require("radius", radius, 0.01, 1)
         self.layouts, self.gap, self.radius = np.array(LAYOUT_SETS[layouts]), gap, radius
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self.goal = self.array("goal", 2)

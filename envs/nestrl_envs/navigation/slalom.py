@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from nestrl_envs import scene
+from nestrl_envs.arguments import require
 from nestrl_envs.batch_env import ALL, Rows
 from nestrl_envs.geometry import between, length
 from nestrl_envs.rover import RoverTask, lifted
@@ -14,10 +15,11 @@ GATE_DEPTH = 0.15  # m before and behind a gate's line that count as in the gate
 
 
 class RoverSlalom(RoverTask):
-    """Drive through three gates in order and stop behind the last.
+    """Drive through three gates in order to the finish behind the last.
 
     Start: rover at the west wall, any heading; the gates stand across the way, each moved aside to alternate sides by
-    0.2 to 0.7 m. Success: all gates passed in order and the base within 0.2 m of the finish for 3 control steps.
+    0.2 to 0.7 m. Success: all gates passed in order, each by the base between its posts within 0.15 m of their line,
+    and then the base within 0.2 m of the finish for 3 control steps.
     Potential: minus the way through the middles of the gates still ahead to the finish.
 
     - gate: free width of a gate, m (harder: 0.6).
@@ -27,6 +29,7 @@ class RoverSlalom(RoverTask):
     draws = 4 + GATES
 
     def __init__(self, num_simulations: int = 1, *, gate: float = 0.9, **options: object) -> None:
+        require("gate", gate, 0.42, 2)
         self.gate = gate
         super().__init__(num_simulations, **options)  # type: ignore[arg-type]
         self.points = self.array("points", GATES + 1, 2)  # middles of the gates, then the finish

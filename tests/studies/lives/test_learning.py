@@ -233,3 +233,13 @@ def test_status_lives_and_writes_nothing(
     shown = status(path, 8)
     assert "4 lives left, about 4 min with 1 side by side" in shown
     assert shown.count("\n|") == 3
+
+
+def test_a_search_says_what_it_did_not_begin_with(plan_file: WritePlan, tmp_path: Path, quadratic: Any) -> None:
+    learn(plan_file(), 4, below=tmp_path, live=quadratic(), say=quiet)
+    path = tmp_path / RESULTS / "versions.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mujoco": "2.0.0"}))
+    said: list[str] = []
+    learn(plan_file(), 4, below=tmp_path, live=quadratic(), say=said.append)
+    assert "began with mujoco 2.0.0 (now " in said[0]
+    assert json.loads(path.read_text())["mujoco"] == "2.0.0"
