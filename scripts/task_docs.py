@@ -48,8 +48,9 @@ many = gym.make_vec("nestrl_envs:{env_id}", num_envs=256)
 {actions}
 
 ## Observations
-`Box(-inf, inf, ({n_observations},), float32)`. The slots mean the same in every task. Range is what the physics can
-reach; size is a typical value, by which the learner divides.
+`Box(-inf, inf, ({n_observations},), float32)`. The slots mean the same in every task. Range is what the physics
+reaches with the arguments as by default and without drift, for which the distances below hold, too; size is a typical
+value, by which the learner divides.
 
 {observations}
 
