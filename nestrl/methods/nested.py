@@ -96,9 +96,9 @@ class NestedOptions:
         self._require_use("code_start", "task_code" in self.levels, "the level task_code in levels")
         self._require_use("weight", "dual_weights" not in self.levels, "dual_weights taken out of levels")
         self._require_use("consolidation", "slow_policy" in self.levels, "the level slow_policy in levels")
+        keeps = bool({"dual_weights", "slow_policy"} & set(self.levels))
         for name in ("weight", "drift_limit", "samples", "capacity"):
-            held = {"dual_weights", "slow_policy"} & set(self.levels)
-            self._require_use(name, bool(held), "a level that keeps: dual_weights or slow_policy")
+            self._require_use(name, keeps, "a level that keeps: dual_weights or slow_policy")
 
     def _require_use(self, name: str, used: bool, where: str) -> None:
         """Raise BadConfig for an option that would do nothing."""
