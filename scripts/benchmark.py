@@ -265,7 +265,9 @@ def lives(threads: int) -> Measured:
     turns = (METHODS, METHODS[::-1])
     rounds = [{method: life(method) for method in turn} for turn in turns]
     return {
-        f"{method} to finetune (a whole {LIFE})": statistics.mean(each[method] / each["finetune"] for each in rounds)
+        f"time of {method} to finetune's (a whole {LIFE})": statistics.mean(
+            each[method] / each["finetune"] for each in rounds
+        )
         for method in METHODS
         if method != "finetune"
     }
