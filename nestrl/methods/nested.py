@@ -27,7 +27,7 @@ from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.methods.acting_as import try_skills
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.methods.taught import Taught
-from nestrl.nested.consultation import Consultation
+from nestrl.nested.consultation import Consultation, or_zero
 from nestrl.nested.dual_weights import DualWeights
 from nestrl.nested.levels import REMOVABLE, Clock
 from nestrl.nested.meta_controller import ConstantController, Orders, find_controller
@@ -209,8 +209,7 @@ class Nested(Taught):
         """Return drift and weights, orders, updates of each level, commits, and the inner and the outer objective."""
         measured = super().measurements()
         excess = max(0.0, self._drift_over_limit() - 1)
-        success = self._rounds.last.success
-        success = 0.0 if math.isnan(success) else success
+        success = or_zero(self._rounds.last.success)
         return (
             measured
             | self._consultation.measurements()

@@ -51,8 +51,8 @@ class Consultation:
         """Return the orders for this moment: progress in 0..1, the segment's episodes so far, drift over its limit."""
         if self.meta_gradient is not None:
             self._learn(self.meta_gradient.take())
-        success = _or_zero(rounds.last.success)
-        earlier = _or_zero(rounds.before.success) if rounds.before.episodes else success
+        success = or_zero(rounds.last.success)
+        earlier = or_zero(rounds.before.success) if rounds.before.episodes else success
         over_limit = math.log10(max(drift, 1e-9)) if self._known else 0.0
         self.context = Context(
             progress,
@@ -105,5 +105,6 @@ class Consultation:
             self._controller = LearnedController(self._controller.phi - self._learning_rate * slopes * per_order)
 
 
-def _or_zero(value: float) -> float:
+def or_zero(value: float) -> float:
+    """Return a share, and 0 in place of NaN, which stands for no episodes."""
     return 0.0 if math.isnan(value) else value

@@ -159,15 +159,16 @@ class RunConfig:
         agent = {item.name: getattr(self.agent, item.name) for item in dataclasses.fields(self.agent)}
         method = deepcopy(dict(self.method_options))  # a part's options are a mapping
         known = _option_names(method_options)
-        for name, value in assignments:
-            group, _, key = str(name).rpartition(".")
+        for given, value in assignments:
+            name = str(given)
+            group, _, key = name.rpartition(".")
             if group == "agent.hyperparameters":
                 if not isinstance(agent["hyperparameters"], Mapping):
                     raise BadConfig(f"agent.hyperparameters is {agent['hyperparameters']!r}; it must be a mapping.")
                 agent["hyperparameters"] = {**agent["hyperparameters"], key: value}
                 continue
             if name not in known:
-                name = str(name).replace("-", "_").replace(":", "_")  # as parts are spelled in the method's name
+                name = name.replace("-", "_").replace(":", "_")  # as parts are spelled in the method's name
                 group, _, key = name.rpartition(".")
             if name not in known:
                 raise UnknownName(f"there is no option {name!r}.{nearest(name, known)}")
