@@ -1,7 +1,8 @@
 """Errors a user can act on: each says in one sentence what came, what was expected and what to do."""
 
 import difflib
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 
 
 class NestrlError(Exception):
@@ -30,6 +31,27 @@ class DamagedCheckpoint(NestrlError):
 
 class RunExists(NestrlError):
     """A run folder that is already there."""
+
+
+def require_positive(owner: str, **numbers: float) -> None:
+    """Raise BadConfig for a number of `owner` that is not finite and above 0."""
+    _require(owner, numbers, "finite and above 0", lambda number: 0 < number < math.inf)
+
+
+def require_not_negative(owner: str, **numbers: float) -> None:
+    """Raise BadConfig for a number of `owner` that is not finite and at least 0."""
+    _require(owner, numbers, "finite and at least 0", lambda number: 0 <= number < math.inf)
+
+
+def require_share(owner: str, **numbers: float) -> None:
+    """Raise BadConfig for a number of `owner` that is not between 0 and 1."""
+    _require(owner, numbers, "between 0 and 1", lambda number: 0 <= number <= 1)
+
+
+def _require(owner: str, numbers: Mapping[str, float], wanted: str, fits: Callable[[float], bool]) -> None:
+    for name, number in numbers.items():
+        if not fits(number):
+            raise BadConfig(f"{owner}'s {name} is {number}; it must be {wanted}.")
 
 
 MANY = 100

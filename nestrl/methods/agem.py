@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nestrl.agents.experience import Experience
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, require_positive
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
@@ -33,9 +33,7 @@ class AGEMOptions:
     def __post_init__(self) -> None:
         if self.reference not in ("rl", "kl"):
             raise BadConfig(f"agem's reference is {self.reference!r}; it must be 'rl' or 'kl'.")
-        for name in ("samples", "capacity"):
-            if not getattr(self, name) > 0:
-                raise BadConfig(f"agem's {name} is {getattr(self, name)}; it must be above 0.")
+        require_positive("agem", samples=self.samples, capacity=self.capacity)
 
 
 class AGEM:

@@ -7,11 +7,10 @@ Differs from the paper: dual ascent on a drift limit a task replaces the tuned c
 the two gradients are clipped apart.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nestrl.errors import BadConfig
+from nestrl.errors import require_not_negative, require_positive
 from nestrl.methods.protocol import Card, Learner
 from nestrl.methods.taught import Taught
 from nestrl.nested.dual_weights import DualWeights
@@ -32,13 +31,9 @@ class CloningOptions:
     """A constant weight of the drift in place of dual ascent on the limit."""
 
     def __post_init__(self) -> None:
-        for name in ("drift_limit", "samples", "capacity"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadConfig(f"cloning's {name} is {getattr(self, name)}; it must be finite and above 0.")
-        if self.weight is not None and not 0 <= self.weight < math.inf:
-            raise BadConfig(
-                f"cloning's weight is {self.weight}; it must be finite and at least 0, or None for dual ascent."
-            )
+        require_positive("cloning", drift_limit=self.drift_limit, samples=self.samples, capacity=self.capacity)
+        if self.weight is not None:
+            require_not_negative("cloning", weight=self.weight)
 
 
 class Cloning(Taught):

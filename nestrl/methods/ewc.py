@@ -1,12 +1,11 @@
 """Online EWC: hold each parameter of the actor as firmly as the Fisher information of past tasks demands."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from nestrl.errors import BadConfig
+from nestrl.errors import require_not_negative, require_positive, require_share
 from nestrl.methods.anchored import AnchoredByData
 from nestrl.methods.protocol import Card, Learner
 from nestrl.updates.importance import fisher_information
@@ -24,12 +23,9 @@ class EWCOptions:
     """What remains of the importance of earlier tasks at each boundary: 1 sums over tasks, less forgets gracefully."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf:
-            raise BadConfig(f"ewc's strength is {self.strength}; it must be finite and at least 0.")
-        if not self.samples > 0:
-            raise BadConfig(f"ewc's samples is {self.samples}; it must be above 0.")
-        if not 0 <= self.decay <= 1:
-            raise BadConfig(f"ewc's decay is {self.decay}; it must be between 0 and 1.")
+        require_not_negative("ewc", strength=self.strength)
+        require_positive("ewc", samples=self.samples)
+        require_share("ewc", decay=self.decay)
 
 
 class EWC(AnchoredByData):

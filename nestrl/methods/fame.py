@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, require_share
 from nestrl.methods.protocol import Card, Learner
 from nestrl.methods.reset_and_distill import ResetAndDistill, ResetAndDistillOptions
 from nestrl.updates.values import put_values, values_of
@@ -28,8 +28,7 @@ class FAMEOptions(ResetAndDistillOptions):
         super().__post_init__()
         if not self.episodes >= 2:
             raise BadConfig(f"fame's episodes is {self.episodes}; a test needs at least 2.")
-        if not 0 <= self.significance <= 1:
-            raise BadConfig(f"fame's significance is {self.significance}; it must be between 0 and 1.")
+        require_share("fame", significance=self.significance)
 
 
 class FAME(ResetAndDistill):

@@ -1,12 +1,11 @@
 """L2: hold every parameter of the actor, all alike, to where it was at the end of the last task."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
-from nestrl.errors import BadConfig
+from nestrl.errors import require_not_negative
 from nestrl.methods.anchored import Anchored
 from nestrl.methods.protocol import Card, Learner, Observations
 
@@ -19,8 +18,7 @@ class L2Options:
     """Weight of the penalty."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf:
-            raise BadConfig(f"l2's strength is {self.strength}; it must be finite and at least 0.")
+        require_not_negative("l2", strength=self.strength)
 
 
 class L2(Anchored):

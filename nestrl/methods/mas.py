@@ -1,12 +1,11 @@
 """MAS: hold each parameter of the actor as firmly as the actor's answers hang on it."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from nestrl.errors import BadConfig
+from nestrl.errors import require_not_negative, require_positive
 from nestrl.methods.anchored import AnchoredByData
 from nestrl.methods.protocol import Card, Learner
 from nestrl.updates.importance import output_sensitivity
@@ -22,10 +21,8 @@ class MASOptions:
     """Observations of the last task on which the sensitivity is measured."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf:
-            raise BadConfig(f"mas's strength is {self.strength}; it must be finite and at least 0.")
-        if not self.samples > 0:
-            raise BadConfig(f"mas's samples is {self.samples}; it must be above 0.")
+        require_not_negative("mas", strength=self.strength)
+        require_positive("mas", samples=self.samples)
 
 
 class MAS(AnchoredByData):

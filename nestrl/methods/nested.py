@@ -13,7 +13,6 @@ A thin composition of nestrl.nested; the level table there says what each rung d
                                            skill is tried out, so that the rival cannot tell a trap by them
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,7 +22,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from nestrl.agents.trial import Trial
-from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.errors import BadConfig, UnknownName, nearest, require_not_negative, require_positive
 from nestrl.methods.acting_as import try_skills
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.methods.taught import Taught
@@ -82,12 +81,9 @@ class NestedOptions:
                 raise UnknownName(f"nested has no level {level!r} to put in.{nearest(level, REMOVABLE)}")
         if "rival" in self.levels and "slow_policy" not in self.levels:
             raise BadConfig("nested has no rival without slow_policy, which keeps the skills meanwhile: take out both.")
-        for name in ("consult_every", "drift_limit", "samples", "capacity", "consolidation"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and above 0.")
-        for name in ("weight", "meta_learning_rate"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise BadConfig(f"nested's {name} is {getattr(self, name)}; it must be finite and at least 0.")
+        positive = ("consult_every", "drift_limit", "samples", "capacity", "consolidation")
+        require_positive("nested", **{name: getattr(self, name) for name in positive})
+        require_not_negative("nested", weight=self.weight, meta_learning_rate=self.meta_learning_rate)
         if self.code_start not in STARTS:
             raise BadConfig(f"nested's code_start is {self.code_start!r}; it must be one of {', '.join(STARTS)}.")
         find_controller(self.meta_controller)

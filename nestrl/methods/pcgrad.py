@@ -1,6 +1,5 @@
 """PCGrad, asymmetric and with constants: each step keeps its length and direction, and retention moves beside it."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from nestrl.errors import BadConfig
+from nestrl.errors import require_not_negative, require_positive
 from nestrl.methods.protocol import Card, Learner
 from nestrl.methods.taught import Taught
 from nestrl.nested.dual_weights import DualWeights
@@ -30,13 +29,10 @@ class PCGradOptions:
     """Remembered observations a task."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.pull < math.inf:
-            raise BadConfig(f"pcgrad's pull is {self.pull}; it must be finite and at least 0.")
-        if self.drift_limit is not None and not 0 < self.drift_limit < math.inf:
-            raise BadConfig(f"pcgrad's drift_limit is {self.drift_limit}; it must be finite and above 0, or None.")
-        for name in ("samples", "capacity"):
-            if not getattr(self, name) > 0:
-                raise BadConfig(f"pcgrad's {name} is {getattr(self, name)}; it must be above 0.")
+        require_not_negative("pcgrad", pull=self.pull)
+        require_positive("pcgrad", samples=self.samples, capacity=self.capacity)
+        if self.drift_limit is not None:
+            require_positive("pcgrad", drift_limit=self.drift_limit)
 
 
 class PCGrad(Taught):

@@ -1,6 +1,5 @@
 """Progress and compress: an active column learns each task, a knowledge base takes it in and forgets gracefully."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nestrl.agents.policies import OwnPolicy
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, require_not_negative, require_positive, require_share
 from nestrl.methods.consolidating import Consolidating
 from nestrl.methods.protocol import Card, Learner
 from nestrl.updates.distillation import DistillationOptions, distill
@@ -36,12 +35,9 @@ class ProgressAndCompressOptions(DistillationOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.strength < math.inf:
-            raise BadConfig(f"progress-and-compress's strength is {self.strength}; it must be finite and at least 0.")
-        if not 0 <= self.decay <= 1:
-            raise BadConfig(f"progress-and-compress's decay is {self.decay}; it must be between 0 and 1.")
-        if not self.fisher_samples > 0:
-            raise BadConfig(f"progress-and-compress's fisher_samples is {self.fisher_samples}; it must be above 0.")
+        require_not_negative("progress-and-compress", strength=self.strength)
+        require_share("progress-and-compress", decay=self.decay)
+        require_positive("progress-and-compress", fisher_samples=self.fisher_samples)
         if self.start not in STARTS:
             known = ", ".join(STARTS)
             raise BadConfig(f"progress-and-compress's start is {self.start!r}; it must be one of {known}.")

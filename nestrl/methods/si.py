@@ -1,6 +1,5 @@
 """SI: hold each parameter of the actor by what its own path has contributed to learning the tasks so far."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, require_not_negative, require_positive
 from nestrl.methods.anchored import Anchored
 from nestrl.methods.protocol import Card, Learner, Observations
 from nestrl.updates.regulated import Update
@@ -24,10 +23,8 @@ class SIOptions:
     """xi, a squared displacement: a parameter that has moved less than its root is hardly held."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf:
-            raise BadConfig(f"si's strength is {self.strength}; it must be finite and at least 0.")
-        if not 0 < self.damping < math.inf:
-            raise BadConfig(f"si's damping is {self.damping}; it must be finite and above 0.")
+        require_not_negative("si", strength=self.strength)
+        require_positive("si", damping=self.damping)
 
 
 class SI(Anchored):

@@ -1,6 +1,5 @@
 """TRAC: how far the network may be from where it began is learned beside it, so that it stays able to learn."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 from scipy.special import erfi
 
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, require_positive
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
 from nestrl.updates.values import beside, flattened
@@ -30,8 +29,7 @@ class TRACOptions:
         object.__setattr__(self, "discounts", tuple(self.discounts))
         if not self.discounts or not all(0 < discount <= 1 for discount in self.discounts):
             raise BadConfig(f"trac's discounts are {self.discounts}; it needs some, each above 0 and at most 1.")
-        if not 0 < self.start < math.inf:
-            raise BadConfig(f"trac's start is {self.start}; it must be finite and above 0.")
+        require_positive("trac", start=self.start)
 
 
 class TRAC:

@@ -1,13 +1,12 @@
 """Utility-based perturbed gradient descent: useful weights change little, the others are shaken."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, require_not_negative
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.updates.regulated import Update
 from nestrl.updates.values import beside, flattened
@@ -31,8 +30,7 @@ class UPGDOptions:
         for name in ("utility_decay", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadConfig(f"upgd's {name} is {getattr(self, name)}; it must be at least 0 and below 1.")
-        if not 0 <= self.noise < math.inf:
-            raise BadConfig(f"upgd's noise is {self.noise}; it must be finite and at least 0.")
+        require_not_negative("upgd", noise=self.noise)
 
 
 class UPGD:
