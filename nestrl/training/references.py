@@ -154,7 +154,7 @@ def _digest(key: Mapping[str, Any]) -> str:
 
 
 def _plain(agent: AgentConfig) -> Any:
-    settings = dataclasses.asdict(agent)
+    settings = dataclasses.asdict(agent) | {"heads": "shared"}  # a task by itself has one head in any case
     del settings["device"]  # it changes how long a curve takes, not what it shows
     if agent.correlated_share == 1:
         del settings["correlated_share"]  # so curves from before there was such a share are found

@@ -15,19 +15,19 @@ from nestrl.training.references import store_curve, stored_curves
 from nestrl.training.run_folder import versions
 from nestrl.training.writing import only_one_writes
 
-REGIMES = "shared: {}\n  apart: {agent.heads: per_task}"
+REGIMES = "shared: {}\n  apart: {agent.heads: per_task}\n  wide: {agent.network: [32]}"
 
 
 def test_missing_curves_are_named_and_made_once_a_task_seed_and_regime(study_file: Path, tmp_path: Path) -> None:
     study_file.write_text(study_file.read_text().replace("shared: {}", REGIMES) + "references: 2\n")
     plan = read_plan(study_file)
-    assert found_references(plan, {}) == {"shared": {"tiny-2": {}}, "apart": {"tiny-2": {}}}
+    assert found_references(plan, {}) == {regime: {"tiny-2": {}} for regime in ("shared", "apart", "wide")}
     (missing,) = what_is_missing(plan, found_references(plan, {}))
-    assert missing.startswith("tiny-2 (shared, apart): no reference curves of calm, windy")
+    assert missing.startswith("tiny-2 (shared, apart, wide): no reference curves of calm, windy")
     assert "references: 3" in missing
 
     jobs = reference_jobs(plan, tmp_path / "runs", {})
-    assert len(jobs) == 2 * 2 * 2
+    assert len(jobs) == 2 * 2 * 2  # alone, a task with a head of its own learns as with a shared one
     for folder, (job, task) in jobs.items():
         assert job.folder == folder
         assert job.config.sequence.task_names == (task,)
