@@ -15,7 +15,7 @@ import nestrl
 from nestrl.report.tables import table
 from nestrl.tasks.named import sequence
 from nestrl.tasks.sequence import Segment, TaskSequence
-from nestrl.training.display import Silent
+from nestrl.training.display import Display
 from nestrl.training.run_folder import RunFolder, versions
 
 OUTPUT = Path(__file__).resolve().parents[1] / "results" / "growth.json"
@@ -41,7 +41,7 @@ def measured(n: int, method: str, options: dict[str, Any]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         nestrl.train(
-            first_tasks(n), method=method, seed=0, folder=folder, options={**SETTINGS, **options}, display=Silent()
+            first_tasks(n), method=method, seed=0, folder=folder, options={**SETTINGS, **options}, display=Display()
         )
         run = RunFolder(folder)
         stored = run.log_lines("training")[-1]["method"].get("memory_bytes", 0.0)

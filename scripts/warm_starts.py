@@ -21,7 +21,7 @@ from nestrl.methods.finetune import Finetune, FinetuneOptions
 from nestrl.methods.protocol import Learner, Observations
 from nestrl.report.tables import table
 from nestrl.tasks.continual_world import LEARNER, meta_world_task
-from nestrl.training.display import Silent
+from nestrl.training.display import Display
 from nestrl.training.run_folder import RunFolder
 from nestrl.updates.values import flattened, put_values, values_of
 from replay_race import measured, tallies_of
@@ -81,7 +81,7 @@ def learned(pair: tuple[str, str], task: str, steps: int, seed: int) -> list[Tal
     sequence = TaskSequence("pair", tuple(map(meta_world_task, pair)), (Segment(task, steps),), agent=LEARNER)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
-        train(sequence, "warm_starts:Begun", seed=seed, options=SETTINGS, folder=folder, display=Silent())
+        train(sequence, "warm_starts:Begun", seed=seed, options=SETTINGS, folder=folder, display=Display())
         return [tally for _, tally in tallies_of(RunFolder(folder))]
 
 

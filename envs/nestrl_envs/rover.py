@@ -115,7 +115,7 @@ class RoverTask(BatchEnv):
         self.qpos[ids, :2] = position
         self.qpos[ids, 2] = yaw
 
-    def place_base_goal(self, rows: Rows) -> np.ndarray:
+    def base_on_floor(self, rows: Rows) -> np.ndarray:
         """Return the base's position with height 0, (m, 3): what driving tasks approach with."""
         return lifted(self.base(rows))
 
@@ -157,7 +157,7 @@ class RoverTask(BatchEnv):
         observation[:, at["hold"].start] = np.minimum(self.held[rows] / self.hold_steps, 1.0)
         observation[:, at["time"].start] = self.steps[rows] / self.horizon
         observation[:, at["lidar"]] = self._lidar(rows)
-        return observation if self._noise is None else self._noisy(observation, rows)
+        return self._noisy(observation, rows)
 
     def _lidar(self, rows: Rows) -> np.ndarray:
         angles = self.yaw(rows)[:, None] + _RAY_ANGLES
@@ -236,6 +236,6 @@ class RoverTask(BatchEnv):
 _DRIFTING = ("actuator_forcerange", "actuator_gainprm", "actuator_biasprm", "dof_frictionloss", "body_mass")
 
 
-def lifted(points: np.ndarray, height: float = 0.0) -> np.ndarray:
-    """Return points of the floor (m, 2) as points of the room at `height`, (m, 3)."""
-    return np.concatenate([points, np.full((len(points), 1), height)], axis=1)
+def lifted(points: np.ndarray) -> np.ndarray:
+    """Return points of the floor (m, 2) as points of the room, (m, 3)."""
+    return np.concatenate([points, np.zeros((len(points), 1))], axis=1)

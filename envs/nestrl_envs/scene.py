@@ -43,10 +43,10 @@ def box(
     return body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=pos, rgba=rgba, **options)
 
 
-def wall(spec: mujoco.MjSpec, name: str, half_length: float, half_height: float = WALL_HEIGHT) -> None:
+def wall(spec: mujoco.MjSpec, name: str, half_length: float) -> None:
     """Add a wall along y as a mocap body, so that every episode can stand it elsewhere; the lidar sees it."""
-    body = spec.worldbody.add_body(name=name, mocap=True, pos=[0, 0, half_height])
-    box(body, name, [0.04, half_length, half_height], [0, 0, 0], WALL_COLOUR, group=WALL_GROUP, **MEETS_ALL)
+    body = spec.worldbody.add_body(name=name, mocap=True, pos=[0, 0, WALL_HEIGHT])
+    box(body, name, [0.04, half_length, WALL_HEIGHT], [0, 0, 0], WALL_COLOUR, group=WALL_GROUP, **MEETS_ALL)
 
 
 def post(spec: mujoco.MjSpec, name: str, radius: float = 0.05) -> None:

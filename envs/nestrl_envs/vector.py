@@ -81,7 +81,3 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `get_state` returned, to the last bit."""
         self.simulations.set_state(state)
-
-    def observe(self) -> np.ndarray:
-        """Return the observations of this moment, (n, D) float32."""
-        return self.simulations.observe()

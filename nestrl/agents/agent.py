@@ -10,19 +10,18 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from nestrl.agents.algorithms import algorithm_class, hyperparameters, policy_class
 from nestrl.agents.config import AgentConfig
 from nestrl.agents.experience import Experience, experience_of
 from nestrl.agents.joint_vec_env import JointVecEnv
-from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy
+from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy, copy_code
 from nestrl.agents.saved_state import copied, load_random_state, load_replay_state, random_state, replay_state
 from nestrl.agents.tally import Tally
 from nestrl.agents.trial import Trial, TryOut
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
-from nestrl.agents.vec_env import TaskVecEnv
+from nestrl.agents.vec_env import TaskVecEnv, Whole
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.tasks.union import UnionSpace
 
@@ -102,11 +101,6 @@ class Agent:
         return self.union.n_tasks
 
     @property
-    def n_parameters(self) -> int:
-        """Number of learned numbers, critics included."""
-        return sum(parameter.numel() for parameter in self.algorithm.policy.parameters())
-
-    @property
     def last_losses(self) -> dict[str, float]:
         """What the algorithm recorded about its last update, by stable-baselines3's names without "train/"."""
         values = self.algorithm.logger.name_to_value
@@ -162,7 +156,7 @@ class Agent:
 
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the network answer in task `target` as it would if that were task `source`."""
-        self.algorithm.policy.copy_behaviour(source, target)
+        copy_code(self.code_of(source), self.code_of(target))
 
     def code_of(self, task_index: int) -> dict[str, Tensor]:
         """Return live views of the actor's numbers that only this task uses, by name."""
@@ -350,7 +344,7 @@ _SEGMENT = ("_starts", "_trials", "_charged", "_uncounted", "_segment_start", "_
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining", "learning_starts")
 
 
-class _NoSimulations(VecEnv):
+class _NoSimulations(Whole):
     """Tells an algorithm the spaces and the number of simulations before there are any."""
 
     resumes_exactly = True
@@ -362,13 +356,7 @@ class _NoSimulations(VecEnv):
     def reset(self) -> Any:
         raise BadConfig("The agent has no task yet; call start_task before learn.")
 
-    step_async = step_wait = set_attr = env_method = reset  # type: ignore[assignment]
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [None] * self.num_envs
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        return [False] * self.num_envs
+    step_async = step_wait = reset  # type: ignore[assignment]
 
     def close(self) -> None:
         pass

@@ -26,8 +26,8 @@ class AgentConfig:
     initial_log_std: float = -0.5
     """Exploration noise that each task starts with."""
     noise_correlation: float | tuple[float, ...] = 0.0
-    """Of that noise from one control step to the next, 0..1, with Box actions; 0: white, as in stable-baselines3. One
-    for all numbers of an action, or one each."""
+    """How closely that noise follows that of the control step before, at least 0 and below 1 (Box actions only); 0:
+    white, as in stable-baselines3. One number, or one for each number of an action."""
     correlated_share: float = 1.0
     """Share of the simulations whose noise is correlated, 0..1; in the others it is white."""
     fresh_critic: bool = True

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from nestrl.agents.tally import Tally
-from nestrl.agents.vec_env import Infos, TaskVecEnv
+from nestrl.agents.vec_env import Infos, TaskVecEnv, Whole
 from nestrl.errors import BadConfig
 from nestrl.tasks.union import Observations
 
 
-class JointVecEnv(VecEnv):
+class JointVecEnv(Whole):
     """The simulations of several tasks in one batch, those of the first task first; used as a TaskVecEnv is."""
 
     task_index = None
@@ -84,20 +83,3 @@ class JointVecEnv(VecEnv):
         """Free the simulations."""
         for part in self.parts:
             part.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return the attribute of each simulation's vector environment."""
-        return [value for part in self.parts for value in part.get_attr(attr_name)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set an attribute of every vector environment."""
-        for part in self.parts:
-            part.set_attr(attr_name, value)
-
-    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Call a method of every vector environment once."""
-        return [part.env_method(method_name, *method_args, **method_kwargs)[0] for part in self.parts]
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Return False for every simulation."""
-        return [False] * self.num_envs

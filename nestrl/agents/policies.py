@@ -173,10 +173,6 @@ class ActorCriticPolicy(OnPolicy):
         if isinstance(self.action_space, spaces.Box):
             self.log_std.data.fill_(parts.initial_log_std)
 
-    def copy_behaviour(self, source: int, target: int) -> None:
-        """Let the actor answer in task `target` as it would if that were task `source`."""
-        copy_code(self.code_of(source), self.code_of(target))
-
     def code_of(self, task: int) -> dict[str, Tensor]:
         """Return live views of the actor's numbers that only this task uses."""
         code = _code_of(self.actor_trunk, {"head": self.actor_head}, self.normalizer.width, task)
@@ -309,10 +305,6 @@ class SACPolicy(OffPolicy):
         """Give the actor fresh weights, in place."""
         self.actor.load_state_dict(self.make_actor().state_dict())
 
-    def copy_behaviour(self, source: int, target: int) -> None:
-        """Let the actor answer in task `target` as it would if that were task `source`."""
-        copy_code(self.code_of(source), self.code_of(target))
-
     def code_of(self, task: int) -> dict[str, Tensor]:
         """Return live views of the actor's numbers that only this task uses."""
         actor: Any = self.actor
@@ -377,4 +369,4 @@ class OwnPolicy(Policy):
 
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let it answer in task `target` as if that were task `source`, as the learner's method of that name does."""
-        self.network.copy_behaviour(source, target)
+        copy_code(self.network.code_of(source), self.network.code_of(target))

@@ -15,7 +15,7 @@ class Trial(NamedTuple):
     success: NDArray[np.bool_]
     """(k, episodes), at any step."""
     steps: int
-    """Of them all."""
+    """Environment steps of all k policies together."""
 
 
 TryOut = Callable[[Sequence[Any], int, int, int], Trial]

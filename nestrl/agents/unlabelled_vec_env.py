@@ -1,18 +1,17 @@
 """The simulations of a task, seen by a learner that is not told which task it is, nor that they are new."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from nestrl.agents.tally import Tally
 from nestrl.agents.vec_env import Infos, TaskVecEnv
 from nestrl.tasks.union import Observations, label_as
 
 
-class UnlabelledVecEnv(VecEnv):
+class UnlabelledVecEnv(VecEnvWrapper):
     """Shows observations with the one-hot of a believed `slot`, and counts episodes since that belief began.
 
     slot: what the learner believes to be in; `believe` changes it.
@@ -23,20 +22,10 @@ class UnlabelledVecEnv(VecEnv):
     """Nobody says."""
 
     def __init__(self, world: TaskVecEnv, slot: int, tally: Tally) -> None:
-        self.world, self.slot = world, slot  # first: VecEnv asks for attributes when it is made
-        super().__init__(world.num_envs, world.observation_space, world.action_space)
+        super().__init__(world)
+        self.world, self.slot = world, slot
         self._earlier = tally._replace(simulations=0)  # of the same n simulations, to the learner
         self._seen: list[Observations] = []
-
-    @property
-    def resumes_exactly(self) -> bool:
-        """Whether the simulations can save and restore their state."""
-        return self.world.resumes_exactly
-
-    @property
-    def diverged_count(self) -> int:
-        """How many simulations the physics engine had to give up."""
-        return self.world.diverged_count
 
     @property
     def tally(self) -> Tally:
@@ -59,17 +48,9 @@ class UnlabelledVecEnv(VecEnv):
         seen, self._seen = np.concatenate([nothing, *self._seen]), []
         return seen
 
-    def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Give simulation i the seed `seed + i` at the next reset."""
-        return self.world.seed(seed)
-
     def reset(self) -> Observations:
         """Start an episode in every simulation; return (n, D + N)."""
         return self._noted(self.world.reset())
-
-    def step_async(self, actions: NDArray[Any]) -> None:
-        """Take the union actions of the coming step."""
-        self.world.step_async(actions)
 
     def step_wait(self) -> tuple[Observations, NDArray[np.float32], NDArray[np.bool_], Infos]:
         """Advance all simulations; return observations (n, D + N), rewards (n,), dones (n,) and infos."""
@@ -93,26 +74,6 @@ class UnlabelledVecEnv(VecEnv):
         self.slot, self._earlier = state["slot"], Tally(*state["earlier"])
         self._seen = []
 
-    def close(self) -> None:
-        """Free the simulations."""
-        self.world.close()
-
     def _noted(self, observations: Observations) -> Observations:
         self._seen.append(self.labelled(observations).copy())
         return observations
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return the attribute of the vector environment, once a simulation."""
-        return self.world.get_attr(attr_name, indices)
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set an attribute of the vector environment."""
-        self.world.set_attr(attr_name, value, indices)
-
-    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Call a method of the vector environment once."""
-        return self.world.env_method(method_name, *method_args, **method_kwargs)
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Return False for every simulation."""
-        return self.world.env_is_wrapped(wrapper_class, indices)

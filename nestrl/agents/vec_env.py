@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
@@ -22,7 +21,25 @@ RECENT = 8192
 Infos = list[dict[str, Any]]
 
 
-class TaskVecEnv(VecEnv):
+class Whole(VecEnv):
+    """A VecEnv that is stepped as a whole: there are no sub-environments to reach into."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return None for every simulation."""
+        return [None] * self.num_envs
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        """Return False for every simulation."""
+        return [False] * self.num_envs
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Refuse: nobody asks for it."""
+        raise NotImplementedError(f"{type(self).__name__} has no sub-environments.")
+
+    env_method = set_attr  # type: ignore[assignment]
+
+
+class TaskVecEnv(Whole):
     """n simulations of task `task_index`, seen through the union space.
 
     Where an episode ends, `infos` holds what stable-baselines3 reads: episode (r, l, t), terminal_observation,
@@ -199,26 +216,6 @@ class TaskVecEnv(VecEnv):
     def _forget(self, ended: NDArray[np.bool_]) -> None:
         """Start counting anew for simulations (n,) whose episode has ended."""
         self._returns[ended], self._lengths[ended], self._succeeded[ended] = 0.0, 0, False
-
-    # What stable-baselines3 asks of a VecEnv beside stepping; there are no sub-environments to reach into.
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return the vector environment's attribute, once a simulation."""
-        return [getattr(self.environment, attr_name, None)] * self.num_envs
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set the vector environment's attribute."""
-        setattr(self.environment, attr_name, value)
-
-    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Call the vector environment's method once."""
-        return [getattr(self.environment, method_name)(*method_args, **method_kwargs)]
-
-    def env_is_wrapped(
-        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: Any = None
-    ) -> list[bool]:
-        """Return False for every simulation: wrappers are looked through."""
-        return [False] * self.num_envs
 
 
 _NUMBERS = ("_n_recent", "_stride", "_n_steps", "_longest", "_start_seed", "diverged_count")

@@ -62,7 +62,7 @@ class Sample:
         return (steps >= SAMPLE_STEPS and bool(self.returns)) or steps >= LONGEST_EPISODE
 
 
-def check_environment(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> list[Finding]:
+def check_environment(env_id: str) -> list[Finding]:
     """Run every check on a gymnasium id and return what was found, in the order of the checks.
 
     `env_id` may name its package as gymnasium does: "my_package:MyArm-v0". Raises UnknownName for an id that nobody
@@ -71,7 +71,7 @@ def check_environment(env_id: str, env_kwargs: Mapping[str, Any] | None = None) 
     spec = find_spec(env_id)
 
     def make() -> gym.Env[Any, Any]:
-        return gym.make(spec, disable_env_checker=True, **(env_kwargs or {}))
+        return gym.make(spec, disable_env_checker=True)
 
     findings = [*_first_make(env_id, make)]
     findings += _guarded("gymnasium's checker", _gymnasium, make)

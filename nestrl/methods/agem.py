@@ -9,7 +9,8 @@ from torch import Tensor
 
 from nestrl.agents.experience import Experience
 from nestrl.errors import BadConfig, require_positive
-from nestrl.methods.protocol import Card, Learner, Observations, Policy
+from nestrl.methods.finetune import Finetune
+from nestrl.methods.protocol import Card, Learner, Observations
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
 from nestrl.updates.regulated import Update
@@ -36,7 +37,7 @@ class AGEMOptions:
         require_positive("agem", samples=self.samples, capacity=self.capacity)
 
 
-class AGEM:
+class AGEM(Finetune):
     """Takes out of the gradient what points against the gradient on memory.
 
     g' = g - <g, g_ref> / |g_ref|^2 * g_ref   where <g, g_ref> < 0, else g' = g
@@ -82,10 +83,6 @@ class AGEM:
         """Remember the task."""
         seen = torch.as_tensor(observations, device=self._parameters[0].device)
         self._memory.remember(task_index, seen, self._generator)
-
-    def policy_for(self, task_index: int) -> Policy:
-        """Return the one policy that there is."""
-        return self._learner.policy
 
     def measurements(self) -> dict[str, float]:
         """Return the share of steps, of those with a memory, whose gradient was projected."""

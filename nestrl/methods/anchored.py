@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestrl.methods.protocol import Learner, Observations, Policy
+from nestrl.methods.finetune import Finetune
+from nestrl.methods.protocol import Learner, Observations
 from nestrl.updates.quadratic import QuadraticPenalty
 from nestrl.updates.regulated import Update
 from nestrl.updates.values import flattened
 
 
-class Anchored(ABC):
+class Anchored(Finetune, ABC):
     """Adds the gradient of a quadratic penalty to each update of the actor; a subclass anchors it in `end`.
 
     The gradient is not clipped: clipped to the norm of PPO's own, all strengths above a small one were alike.
@@ -23,9 +24,6 @@ class Anchored(ABC):
         self._parameters = flattened(learner.actor_groups())
         self._penalty = QuadraticPenalty(self._parameters, strength)
 
-    def begin(self, segment_index: int, task_index: int) -> None:  # noqa: B027 (most subclasses have nothing to do)
-        """Do nothing: the penalty of the last boundary stays, also for a task that comes back."""
-
     def regulate(self, update: Update) -> None:
         """Add the gradient of the penalty, then apply."""
         if self._penalty.holds:
@@ -35,10 +33,6 @@ class Anchored(ABC):
     @abstractmethod
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Anchor the actor where it is now."""
-
-    def policy_for(self, task_index: int) -> Policy:
-        """Return the one policy that there is."""
-        return self._learner.policy
 
     def measurements(self) -> dict[str, float]:
         """Return the penalty as it is now, in the unit of the loss, and the size of what is stored."""

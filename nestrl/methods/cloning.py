@@ -51,7 +51,7 @@ class Cloning(Taught):
     )
 
     def __init__(self, options: CloningOptions, learner: Learner, seed: int) -> None:
-        weights = _dual_weights(options, learner.n_tasks)
+        weights = DualWeights(learner.n_tasks, options.drift_limit, options.weight)
         super().__init__(learner, seed, options.samples, options.capacity, weights)
 
     def regulate(self, update: Update) -> None:
@@ -63,10 +63,3 @@ class Cloning(Taught):
     def measurements(self) -> dict[str, float]:
         """Return the drift (nats) and weights of the old tasks at the last step, and how active the constraint was."""
         return super().measurements() | self._weights_measured()
-
-
-def _dual_weights(options: CloningOptions, n_tasks: int) -> DualWeights:
-    """Return weights that ascend on the drift limit, or constant ones if the options ask for a constant."""
-    if options.weight is None:
-        return DualWeights(n_tasks, options.drift_limit)
-    return DualWeights.constant(n_tasks, options.weight, options.drift_limit)

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nestrl.errors import BadConfig
-from nestrl.methods.protocol import Card, Learner, Observations, Policy
+from nestrl.methods.finetune import Finetune
+from nestrl.methods.protocol import Card, Learner
 from nestrl.updates.regulated import Update
 
 
@@ -33,7 +34,7 @@ class CMSOptions:
             raise BadConfig(f"cms's periods are {self.periods}; each must be at least 1.")
 
 
-class CMS:
+class CMS(Finetune):
     """Moves block l of the network only every C_l gradient steps, by the gradients of all of them.
 
     theta_l <- theta_l - step(sum of the last C_l gradients)   every C_l steps, else theta_l stays
@@ -65,9 +66,6 @@ class CMS:
         self._sums: list[Tensor | None] = [None] * len(self._slow)
         self._steps = 0
 
-    def begin(self, segment_index: int, task_index: int) -> None:
-        """Do nothing: the clock knows no tasks."""
-
     def regulate(self, update: Update) -> None:
         """Hold back the gradients of slow blocks until their step is due, then apply."""
         self._steps += 1
@@ -77,13 +75,6 @@ class CMS:
             self._sums[index] = None if due else total
             parameter.grad = total / period if due and total is not None else None
         update.apply()
-
-    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
-        """Keep nothing."""
-
-    def policy_for(self, task_index: int) -> Policy:
-        """Return the one policy that there is."""
-        return self._learner.policy
 
     def measurements(self) -> dict[str, float]:
         """Return the bytes of the gradients that wait."""

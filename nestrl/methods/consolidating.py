@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from nestrl.agents.policies import OwnPolicy
+from nestrl.methods.finetune import Finetune
 from nestrl.methods.protocol import Learner, Observations, Policy
-from nestrl.updates.regulated import Update
 from nestrl.updates.values import flattened, n_bytes, values_of
 
 
-class Consolidating(ABC):
+class Consolidating(Finetune, ABC):
     """Trains the learner freely; at the end of each segment a slow policy takes in what the learner can do.
 
     The learner itself acts in the task that it trains on, the slow policy in all others.
@@ -29,10 +29,6 @@ class Consolidating(ABC):
     def begin(self, segment_index: int, task_index: int) -> None:
         """Let the learner act in its task from now on."""
         self._current = task_index
-
-    def regulate(self, update: Update) -> None:
-        """Apply the base optimizer's step unchanged."""
-        update.apply()
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Let the slow policy, at first a copy of the learner's, take in what was learned."""

@@ -13,11 +13,9 @@ A thin composition of nestrl.nested; the level table there says what each rung d
                                            skill is tried out, so that the rival cannot tell a trap by them
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
@@ -39,12 +37,12 @@ from nestrl.nested.task_code import STARTS, TRIED, TaskCode, skilled
 from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
-from nestrl.updates.values import put_values, values_of
+from nestrl.updates.values import as_vector, put_values, values_of
 
 ROOM = 2.0
-"""Where what the fast policy goes on from is far from a teacher, as after a race, it may be this many times as far. It
-starts there: a limit that is passed from the first step on drives a task's weight up until little else is learned. And
-what a race has won is taken in at up to this many times the limit."""
+"""A skill that the fast policy starts out far from, as after a race, may drift this many times as far as it was then: a
+limit that is passed from the first step on drives the skill's weight up until little else is learned. And what a race
+has won is taken in at up to this many times the limit."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,9 @@ class Nested(Taught):
     )
 
     def __init__(self, options: NestedOptions, learner: Learner, seed: int) -> None:
-        super().__init__(learner, seed, options.samples, options.capacity, _dual_weights(options, learner.n_tasks))
+        weight = None if "dual_weights" in options.levels else options.weight
+        weights = DualWeights(learner.n_tasks, options.drift_limit, weight)
+        super().__init__(learner, seed, options.samples, options.capacity, weights)
         self._options, self._depths = options, Depths(learner.actor_groups())
         self._clock = Clock({"meta_controller": options.consult_every})
         controller = find_controller(options.meta_controller) if self._has("meta_controller") else ConstantController()
@@ -324,8 +324,8 @@ class Nested(Taught):
         learns = self._consultation.meta_gradient
         if learns is None and not (consulted and retention is not None):
             return None
-        rl_gradient = self._flat([parameter.grad for parameter in self._parameters])
-        kept = None if retention is None else self._flat(retention)
+        rl_gradient = as_vector([parameter.grad for parameter in self._parameters], self._parameters)
+        kept = None if retention is None else as_vector(retention, self._parameters)
         if kept is not None:
             self._consultation.note_agreement(rl_gradient, kept)
         if learns is not None:
@@ -347,18 +347,6 @@ class Nested(Taught):
             self._code.scale_step(code_step)
         if learns is not None:
             moved = [now - start for now, start in zip(values_of(self._parameters), before, strict=True)]
-            learns.follow(effects(self._flat(list(moved)), self._flat(self._depths.spread()), kept))
+            learns.follow(effects(parameters_to_vector(moved), parameters_to_vector(self._depths.spread()), kept))
         for level in ("fast_policy", *(("task_code",) if self._has("task_code") else ())):
             self._clock.count(level)
-
-    def _flat(self, parts: Sequence[Tensor | None]) -> Tensor:
-        """Return parts, one a parameter, as one vector; None counts as zeros."""
-        whole = [torch.zeros_like(p) if v is None else v for v, p in zip(parts, self._parameters, strict=True)]
-        return parameters_to_vector(whole).detach()
-
-
-def _dual_weights(options: NestedOptions, n_tasks: int) -> DualWeights:
-    """Return weights that ascend on the drift limit, or constant ones where that rung is out."""
-    if "dual_weights" in options.levels:
-        return DualWeights(n_tasks, options.drift_limit)
-    return DualWeights.constant(n_tasks, options.weight, options.drift_limit)

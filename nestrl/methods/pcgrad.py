@@ -58,7 +58,8 @@ class PCGrad(Taught):
     )
 
     def __init__(self, options: PCGradOptions, learner: Learner, seed: int) -> None:
-        weights = _dual_weights(options, learner.n_tasks)
+        limit, n = options.drift_limit, learner.n_tasks
+        weights = DualWeights(n, weight=1.0) if limit is None else DualWeights(n, limit)
         super().__init__(learner, seed, options.samples, options.capacity, weights)
         self._groups = [list(group) for group in learner.actor_groups().values()]
         self._gates = Gates(pass_=1.0, pull=options.pull)
@@ -88,10 +89,3 @@ def _move(group: list[Parameter], moved: list[Tensor], gradients: dict[Parameter
     regulated = regulate(moved, [gradients[parameter] for parameter in group], gates)
     for parameter, wanted, had in zip(group, regulated, moved, strict=True):
         parameter.data += wanted - had
-
-
-def _dual_weights(options: PCGradOptions, n_tasks: int) -> DualWeights:
-    """Return weights that ascend on the drift limit, or equal ones if there is none."""
-    if options.drift_limit is None:
-        return DualWeights.constant(n_tasks, 1.0)
-    return DualWeights(n_tasks, options.drift_limit)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nestrl.agents.actor_output import ActorOutput
 from nestrl.methods.acting_as import ActingAs
-from nestrl.methods.halving import Trial, successive_halving
+from nestrl.methods.halving import Play, successive_halving
 from nestrl.methods.protocol import Observations, Policy
 from nestrl.nested.recognition import Recognizer
 
@@ -55,23 +55,16 @@ class Recognizing:
 def tried_out(
     policy_for: Callable[[int], Policy],
     known: Sequence[int],
-    trial: Callable[[Sequence[Policy], int, int], NDArray[np.float64]],
+    play: Play[Policy],
     n_tasks: int,
-    episodes: int = EPISODES,
 ) -> Policy:
     """Return the policy that acts as the known task which earns most, for where tasks look alike.
 
-    trial: called with k policies, the index of the first episode and a number of episodes; plays them in the unknown
-    task and gives the returns (k, episodes). The task is found by successive halving with about `episodes` episodes a
-    known one.
+    play: plays so many episodes of the unknown task with k policies, from the one with an index on. The task is found
+    by successive halving with about three episodes a known one.
     """
-    arms = {task: ActingAs(policy_for(task), task, n_tasks) for task in known}
-
-    def play(tasks: Sequence[int], first: int, count: int) -> NDArray[np.float64]:
-        return trial([arms[task] for task in tasks], first, count)
-
-    pull: Trial = play
-    return arms[successive_halving(known, pull, episodes)]
+    arms: dict[int, Policy] = {task: ActingAs(policy_for(task), task, n_tasks) for task in known}
+    return arms[successive_halving(arms, play, EPISODES)]
 
 
 def _back(parts: list[Tensor]) -> Tensor:

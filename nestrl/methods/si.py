@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from nestrl.errors import BadConfig, require_not_negative, require_positive
 from nestrl.methods.anchored import Anchored
 from nestrl.methods.protocol import Card, Learner, Observations
 from nestrl.updates.regulated import Update
+from nestrl.updates.values import as_vector
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SI(Anchored):
 
     def regulate(self, update: Update) -> None:
         """Add the gradient of the penalty, apply, and follow the path."""
-        gradient = self._gradient()
+        gradient = as_vector([parameter.grad for parameter in self._parameters], self._parameters)
         update.keep(self._parameters)
         super().regulate(update)
         displacement = parameters_to_vector([update.displacement(parameter) for parameter in self._parameters])
@@ -93,9 +93,3 @@ class SI(Anchored):
         super().load_state_dict(state)
         self._contribution.copy_(state["contribution"])
         self._displacement.copy_(state["displacement"])
-
-    def _gradient(self) -> Tensor:
-        """Return the learner's own gradient (P,), 0 where it has left none."""
-        gradients = [parameter.grad for parameter in self._parameters]
-        pairs = zip(gradients, self._parameters, strict=True)
-        return parameters_to_vector([torch.zeros_like(p) if g is None else g for g, p in pairs])

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from nestrl.agents.policies import OwnPolicy
 from nestrl.errors import BadConfig
 from nestrl.methods.acting_as import ActingAs
+from nestrl.methods.finetune import Finetune
 from nestrl.methods.halving import successive_halving
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
-from nestrl.updates.regulated import Update
 from nestrl.updates.values import flattened, n_bytes, put_values, values_of
 
 SELECTORS = ("oracle", "bandit")
@@ -36,7 +36,7 @@ class SnapshotsOptions:
             raise BadConfig(f"snapshots' episodes is {self.episodes}; it must be above 0.")
 
 
-class Snapshots:
+class Snapshots(Finetune):
     """Stores the policy at the end of each segment and never changes it again; training is fine-tuning.
 
         policy_for(i) = pi_i, the network as it was at the end of task i
@@ -79,10 +79,6 @@ class Snapshots:
         if task_index in self._stored:
             put_values(self._stored[task_index].parameters, self._parameters)
 
-    def regulate(self, update: Update) -> None:
-        """Apply the base optimizer's step unchanged."""
-        update.apply()
-
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Store the policy."""
         self._stored[task_index] = self._learner.policy_with()
@@ -116,11 +112,11 @@ class Snapshots:
     def _tried_out(self, task_index: int) -> int:
         """Return the task whose snapshot does best in this one."""
 
-        def trial(tasks: Sequence[int], first: int, episodes: int) -> NDArray[np.float64]:
-            policies = [self._acting(task) for task in tasks]
+        def play(policies: Sequence[Policy], first: int, episodes: int) -> NDArray[np.float64]:
             return self._learner.trial(policies, task_index, episodes, first, charged=False).returns
 
-        return successive_halving(list(self._stored), trial, self._options.episodes)
+        arms = {task: self._acting(task) for task in self._stored}
+        return successive_halving(arms, play, self._options.episodes)
 
     def _acting(self, task: int) -> Policy:
         return ActingAs(self._stored[task], task, self._learner.n_tasks)

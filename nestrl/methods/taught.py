@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nestrl.methods.protocol import Learner, Observations, Policy
+from nestrl.methods.finetune import Finetune
+from nestrl.methods.protocol import Learner, Observations
 from nestrl.nested.dual_weights import DualWeights
 from nestrl.updates.drift import Drift, drift_between
 from nestrl.updates.memory import TeacherMemory
@@ -17,7 +18,7 @@ GRADIENT_NORM = 0.5
 """The retention gradient is clipped to the norm that PPO clips its own to, so neither can drown the other."""
 
 
-class Taught(ABC):
+class Taught(Finetune, ABC):
     """Remembers what the policy did at the end of each task; a subclass holds it to that in `regulate`.
 
     The task being trained is not held to its own earlier teacher when it comes back: it may improve.
@@ -46,10 +47,6 @@ class Taught(ABC):
         with torch.no_grad():
             teacher = self._learner.policy.output(seen)
         self._memory.remember(task_index, seen, teacher, self._generator)
-
-    def policy_for(self, task_index: int) -> Policy:
-        """Return the one policy that there is."""
-        return self._learner.policy
 
     def measurements(self) -> dict[str, float]:
         """Return the drift (nats) of the old tasks at the last step, and the bytes stored."""

@@ -8,7 +8,8 @@ import torch
 from scipy.special import erfi
 
 from nestrl.errors import BadConfig, require_positive
-from nestrl.methods.protocol import Card, Learner, Observations, Policy
+from nestrl.methods.finetune import Finetune
+from nestrl.methods.protocol import Card, Learner
 from nestrl.updates.regulated import Update
 from nestrl.updates.values import beside, flattened
 
@@ -32,7 +33,7 @@ class TRACOptions:
         require_positive("trac", start=self.start)
 
 
-class TRAC:
+class TRAC(Finetune):
     """Scales the way from the first parameters theta_0 to where the base optimizer would be, by S.
 
     theta <- theta_0 + max(0, S) * D,   S = sum_j s_j,   D <- D + d, d the step of the base optimizer
@@ -66,9 +67,6 @@ class TRAC:
         self._scale = 0.0
         self._applied = [0.0] * len(self._parameters)  # the scale at each parameter's last move
 
-    def begin(self, segment_index: int, task_index: int) -> None:
-        """Do nothing: no task is known."""
-
     def regulate(self, update: Update) -> None:
         """Apply, then scale the way from the first parameters."""
         moving = [index for index, parameter in enumerate(self._parameters) if parameter.grad is not None]
@@ -82,13 +80,6 @@ class TRAC:
             self._ways[index] = way + step
             parameter.data += self._scale * self._ways[index] - self._applied[index] * way - step
             self._applied[index] = self._scale
-
-    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
-        """Keep nothing."""
-
-    def policy_for(self, task_index: int) -> Policy:
-        """Return the one policy that there is."""
-        return self._learner.policy
 
     def measurements(self) -> dict[str, float]:
         """Return the scale S at the last step."""

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from nestrl.errors import BadConfig, require_not_negative
-from nestrl.methods.protocol import Card, Learner, Observations, Policy
+from nestrl.methods.finetune import Finetune
+from nestrl.methods.protocol import Card, Learner
 from nestrl.updates.regulated import Update
 from nestrl.updates.values import beside, flattened
 
@@ -33,7 +34,7 @@ class UPGDOptions:
         require_not_negative("upgd", noise=self.noise)
 
 
-class UPGD:
+class UPGD(Finetune):
     """Gates the step d of the base optimizer, weight by weight, by how much the loss depends on the weight.
 
     theta <- (1 - decay) theta + 2 (1 - sigmoid(U / max U)) (d + xi),   xi ~ N(0, (noise * rms d)^2)
@@ -63,9 +64,6 @@ class UPGD:
         self._generator = torch.Generator().manual_seed(seed)
         self._mean_gate = 1.0
 
-    def begin(self, segment_index: int, task_index: int) -> None:
-        """Do nothing: no task is known."""
-
     def regulate(self, update: Update) -> None:
         """Apply, then gate and perturb what was applied; parameters without a gradient stay."""
         moving = [index for index, parameter in enumerate(self._parameters) if parameter.grad is not None]
@@ -79,13 +77,6 @@ class UPGD:
             before = values - step
             noise = spread * torch.randn(step.shape, generator=self._generator).to(step)
             values += (gate - 1) * step + gate * noise - self._options.weight_decay * before
-
-    def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
-        """Keep nothing."""
-
-    def policy_for(self, task_index: int) -> Policy:
-        """Return the one policy that there is."""
-        return self._learner.policy
 
     def measurements(self) -> dict[str, float]:
         """Return the mean gate, 0..2, of the last step: under 1 where useful weights are held."""

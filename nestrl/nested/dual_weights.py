@@ -15,28 +15,18 @@ class DualWeights:
     The relative excess is clipped, so that one bad batch changes a weight by no more than a factor exp(rate).
 
     drift_limit: eps_i of every task, until `allow` says otherwise, in nats. rate: a step of the ascent, relative.
-    start: the weight of a task not seen before.
+    weight: of every task, in place of the ascent; the limit then only says when a constraint is active.
     """
 
     def __init__(
-        self,
-        n_tasks: int,
-        drift_limit: float = 0.03,
-        rate: float = 0.05,
-        minimum: float = 1e-3,
-        maximum: float = 20.0,
-        start: float = 1.0,
+        self, n_tasks: int, drift_limit: float = 0.03, weight: float | None = None, rate: float = 0.05
     ) -> None:
-        self._rate, self._minimum, self._maximum = rate, minimum, maximum
+        start, self._minimum, self._maximum = (1.0, 1e-3, 20.0) if weight is None else (weight, weight, weight)
+        self._rate = rate
         self._limits = torch.full((n_tasks,), drift_limit, dtype=torch.float32)
         self._weights = torch.full((n_tasks,), start, dtype=torch.float32)
         self._steps = 0
         self._active_steps = 0
-
-    @classmethod
-    def constant(cls, n_tasks: int, weight: float, drift_limit: float = 0.03) -> "DualWeights":
-        """Return weights that stay as they are; the limit still says when a constraint is active."""
-        return cls(n_tasks, drift_limit, minimum=weight, maximum=weight, start=weight)
 
     def of(self, tasks: Tensor) -> Tensor:
         """Return the weights (k,) of the tasks with these indices (k,)."""

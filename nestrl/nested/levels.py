@@ -1,7 +1,7 @@
 """The level table: what adapts inside a nested agent, how often, on what, towards what, and what it says to others.
 
-README's table, `nestrl levels`, the live display and the report are rendered from LEVELS; a test counts updates against
-it. Measurements go up, orders come down.
+docs/levels.md and `nestrl levels` are rendered from LEVELS; a test counts updates against it.
+Measurements go up, orders come down.
 """
 
 from collections import Counter

@@ -29,8 +29,8 @@ class Recognizer:
     n_features: D, how many numbers of a union observation come before the one-hot, which is never looked at.
     """
 
-    def __init__(self, n_features: int, seed: int = 0) -> None:
-        self._n_features, self._seed = n_features, seed
+    def __init__(self, n_features: int) -> None:
+        self._n_features = n_features
         self._known: tuple[int, ...] = ()
         self._mean, self._spread = torch.zeros(n_features), torch.ones(n_features)
         self._network = _network(n_features, 1)
@@ -38,7 +38,7 @@ class Recognizer:
     def fit(self, seen: Mapping[int, Tensor]) -> None:
         """Learn to tell tasks apart from union observations of each, (m, D) or wider, m > 0; all weigh the same."""
         self._known = tuple(sorted(seen))
-        generator = torch.Generator().manual_seed(self._seed)
+        generator = torch.Generator().manual_seed(0)
         features = torch.cat([self._drawn(seen[task], generator) for task in self._known])
         labels = torch.arange(len(self._known)).repeat_interleave(SAMPLES)
         self._mean, self._spread = features.mean(0), features.std(0).clamp_min(SMALLEST_SPREAD)

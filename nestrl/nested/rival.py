@@ -4,18 +4,20 @@ A network that drives straight at goals does so in a maze, too, reaches those in
 segment. Neither a fresh critic, nor more noise, nor freedom from the old skills leads it out (docs/log.md); from
 scratch the maze is learned. But a task that does not get on may also be one that every network is slow to start on. So
 what is known is watched for four rounds of episodes (a segment has many, unless it is short), or for six where few
-episodes succeed, and doubted,
+episodes succeed. It is doubted
 
-    if it stands still and is not mostly solved
+    if it stands still and is not mostly solved;
 
-(where it rises, but hardly an episode succeeds, it may rise to what is not the goal, and is watched on);
-then the task is learned afresh, nothing being kept meanwhile, since the slow policy answers for the old skills. After
-two rounds the fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
+where it rises, but hardly an episode succeeds, it may rise to what is not the goal, and is watched on.
+
+What is doubted is learned afresh. Nothing is kept meanwhile: the slow policy answers for the old skills. After two
+rounds the fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
 
     if it rises, or stands clearly higher than the known one.
 
-Else the known one goes on, and where it is doubted again, the fresh one takes its next turn. It need not do both: at
-first a network that stands still half-solved, or rises to what is not the goal, is higher than one that has just begun.
+One of the two is enough: at first a network that stands still half-solved, or rises to what is not the goal, is
+higher than one that has just begun. Else the known one goes on, and where it is doubted again, the fresh one takes its
+next turn.
 With mean returns m and variances s^2 of the two halves of the rounds (whole ones, since failures all end together at
 the horizon):
 

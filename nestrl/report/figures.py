@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -91,7 +90,7 @@ def ages(comparison: Comparison) -> StudyFigure:
     columns = min(PANELS, len(series))
     rows = -(-len(series) // columns)
     height = 1.75 * rows + 0.45
-    figure = _figure(WIDE, height)
+    figure = Figure(figsize=(WIDE, height))
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     figure.subplots_adjust(0.07, 0.45 / height, 0.99, 1 - 0.25 / height, 0.08, 0.3)
     for panel, label in zip(panels, series, strict=False):
@@ -142,7 +141,7 @@ def life(method: MethodRuns) -> StudyFigure:
         chosen = chosen[:1]  # no other run has the same segments
     curves = [method.curves[place] for place in chosen]
     height = 0.42 * len(curves[0].task_names) + 0.75
-    figure = _figure(NARROW, height)
+    figure = Figure(figsize=(NARROW, height))
     draw_strips(figure, curves, method.records[chosen[0]].episodes)
     left = max(0.2, 0.04 + LETTER / NARROW * max(map(len, curves[0].task_names)))
     figure.subplots_adjust(left, 0.45 / height, 0.97, 1 - 0.25 / height, 0, 0.25)
@@ -160,17 +159,11 @@ def rendered(figure: Figure, kind: str) -> bytes:
     return content.getvalue()
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _list_of_methods(comparison: Comparison, columns: int) -> tuple[Figure, list[Any]]:
     """Return a figure with a row a method, the first on top, and its axes, which share the names of the methods."""
     labels = [method.label for method in comparison.methods]
     height = ROW * len(labels) + 0.75
-    figure = _figure(WIDE, height)
+    figure = Figure(figsize=(WIDE, height))
     axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
     left = min(0.45, 0.03 + LETTER / WIDE * max(map(len, labels)))
     figure.subplots_adjust(left, 0.35 / height, 0.97, 1 - 0.3 / height, 0.14)
@@ -207,7 +200,7 @@ def _points(values: Sequence[Interval | None]) -> tuple[list[int], list[float], 
 def _matrix_figure(matrix: Floats, rows: Sequence[str], columns: Sequence[str], title: str) -> Figure:
     below = 0.2 + 0.035 * max(map(len, columns))  # inches for the slanted names of tasks
     height = 0.22 * len(rows) + below + 0.3
-    figure = _figure(NARROW, height)
+    figure = Figure(figsize=(NARROW, height))
     axes = figure.add_axes((0.24, below / height, 0.72, 1 - (below + 0.3) / height))
     draw_matrix(axes, matrix, rows, columns)
     figure.suptitle(title, fontsize=9, y=1 - 0.05 / height, va="top")

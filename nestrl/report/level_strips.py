@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -55,7 +54,7 @@ def draw_levels(runs: Sequence[Run], picture: Path) -> list[Path]:
 def levels_figure(run: Run) -> Figure | None:
     """Return a strip for each measurement of a level over the steps of the run; None where no orders were given.
 
-    Vertical lines are the boundaries between segments. Of counts (restarts, commits) a triangle shows each rise; the
+    Vertical lines are the boundaries between segments. Of counts (races, commits) a triangle shows each rise; the
     inner and the outer objective share a strip. An order is orange where it sat at its bound; its default is dotted, as
     is the mean limit of the drift. An order that never left its default is not shown.
     The share of active constraints is that since the line of the log before. What happens at the end of the last
@@ -71,7 +70,6 @@ def levels_figure(run: Run) -> Figure | None:
     above = ABOVE + (TURNED if turned else 0)
     height = above + STRIP * len(rows) + BELOW
     figure = Figure(figsize=(WIDTH, height))
-    FigureCanvasAgg(figure)
     axes = list(figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0])
     figure.subplots_adjust(0.2, BELOW / height, 0.98, 1 - above / height, 0, 0.3)
     for strip, place in zip(rows, axes, strict=True):

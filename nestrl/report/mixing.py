@@ -31,6 +31,10 @@ MUST_AGREE: dict[str, Callable[[Record], Any]] = VERSIONS | {
 """What runs of one table must have in common, unless a flag allows that they are mixed."""
 
 
+SEGMENT_RULES = "runs with segments that end by different rules"
+"""Such runs took different numbers of steps on each task: they answer different questions."""
+
+
 def refuse_what_never_mixes(records: Sequence[Record]) -> None:
     """Raise BadConfig for runs that no flag puts in one table.
 
@@ -38,7 +42,7 @@ def refuse_what_never_mixes(records: Sequence[Record]) -> None:
     where the same number means the same order are two runs of one order and seed a pair.
     """
     refuse_mixed("runs of different tasks", [(record.cell, ", ".join(sorted(record.tasks))) for record in records])
-    refuse_mixed_segments([(record.cell, record.segment_rule) for record in records])
+    refuse_mixed(SEGMENT_RULES, [(record.cell, record.segment_rule) for record in records])
     for order in sorted({record.order for record in records}):
         alike = [(record.cell, ", ".join(record.trained_tasks)) for record in records if record.order == order]
         refuse_mixed(f"runs of order {order} that train their tasks in different orders", alike)
@@ -50,14 +54,6 @@ def refuse_what_never_mixes(records: Sequence[Record]) -> None:
 def options_of(record: Record) -> str:
     """Return the name and the options of a run's method in one order."""
     return f"{record.method_name} {json.dumps(record.options, sort_keys=True)}"
-
-
-def refuse_mixed_segments(runs: Sequence[tuple[str, str]]) -> None:
-    """Raise BadConfig if runs, each a (name, rule of its segments), ended their segments by different rules.
-
-    No flag allows it: runs that took different numbers of steps on each task answer different questions.
-    """
-    refuse_mixed("runs with segments that end by different rules", runs)
 
 
 def refuse_mixed(what: str, runs: Sequence[tuple[str, str]]) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
@@ -37,7 +36,6 @@ def draw_skills(runs: Sequence[Run], path: Path) -> None:
     strips = TEXT_HEIGHT + STRIP_HEIGHT * max(len(run.task_names) for run in runs)
     matrix = TEXT_HEIGHT + ROW_HEIGHT * max(len(run.curves.segments) for run in runs)
     figure = Figure(figsize=(COLUMN_WIDTH * len(groups), strips + matrix), layout="constrained")
-    FigureCanvasAgg(figure)
     columns = figure.subfigures(1, len(groups), squeeze=False)[0]
     for column, ((sequence, method), members) in zip(columns, groups, strict=True):
         column.suptitle(f"{sequence}, {method} ({_how_many(members)})", fontsize=10)

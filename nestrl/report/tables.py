@@ -11,7 +11,7 @@ from nestrl.methods import METHODS, find_method
 from nestrl.nested.levels import LEVELS
 from nestrl.report.comparison import OF_JOINT_TRAINING
 from nestrl.report.groups import grouped
-from nestrl.report.mixing import refuse_mixed_segments
+from nestrl.report.mixing import SEGMENT_RULES, refuse_mixed
 from nestrl.training.config import RunConfig
 from nestrl.training.result import Run
 
@@ -94,7 +94,7 @@ def comparison_table(runs: Sequence[Run]) -> str:
     steps until all tasks stood at the target together.
     Raises BadConfig when a run is not finished, or segments ended by different rules.
     """
-    refuse_mixed_segments([(str(run.path), run.config.segment_rule) for run in runs])
+    refuse_mixed(SEGMENT_RULES, [(str(run.path), run.config.segment_rule) for run in runs])
     adaptive = any(run.config.segments == "adaptive" for run in runs)
     rows = []
     for (sequence, method), members in grouped(runs).items():

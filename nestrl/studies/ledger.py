@@ -29,13 +29,13 @@ class Record:
     """What came of one run. A failed one has only what stands before `error`, and that."""
 
     cell: str
-    """Name of the run, as of its folder."""
+    """Name of the run and of its folder."""
     method: str
     """The label in the study."""
     method_name: str
-    """Of `nestrl list methods`."""
+    """The name in `nestrl list methods`."""
     options: Mapping[str, Any]
-    """Of the method."""
+    """Options of the method."""
     regime: str
     sequence: str
     order: int
@@ -67,11 +67,11 @@ class Record:
     segment_rule: str = "fixed"
     """How its segments ended, in words."""
     target_success: float = TARGET_SUCCESS
-    """That of steps_to_all."""
+    """Success at which a task counts as learned, for steps_to_all."""
     agent: Mapping[str, Any] | None = None
     """Settings of the learner that are not the defaults; None in older records."""
     digest: str = ""
-    """Of all that it was configured with; empty in older records."""
+    """Digest of the whole configuration; empty in older records."""
 
     @property
     def finished(self) -> bool:

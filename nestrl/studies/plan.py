@@ -34,8 +34,8 @@ from nestrl.agents.algorithms import algorithm_class, hyperparameters
 from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import find_spec
 from nestrl.decode import decode
+from nestrl.document import Document
 from nestrl.errors import BadConfig, NestrlError, nearest
-from nestrl.studies.document import Document
 from nestrl.tasks.named import sequence as find_sequence
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig, import_modules

@@ -64,11 +64,8 @@ def run_study(
         running = Running(plan, found, say, retry_failed, chosen)
         running.run()
         if running.pool.stopped:
-            stop = KeyboardInterrupt()
             options = [*(["--only", *only] if only else []), *(["--retry-failed"] if retry_failed else [])]
-            again = shlex.join(["nestrl", "study", str(path), *options])
-            stop.add_note(f"All that ran is saved; go on with: {again}")
-            raise stop
+            raise stopped("nestrl", "study", path, *options)
     return open_study(found.results)
 
 
@@ -186,6 +183,13 @@ def write_references(plan: StudyPlan, found: Places) -> None:
 def _versions_then(records: Iterable[Record]) -> Versions | None:
     """Return the versions with which the first of the finished runs was made; None before there is one."""
     return next((record.versions for record in records if record.finished and record.versions), None)
+
+
+def stopped(*command: object) -> KeyboardInterrupt:
+    """Return what Ctrl-C raises in the end, with the command that goes on."""
+    stop = KeyboardInterrupt()
+    stop.add_note(f"All that ran is saved; go on with: {shlex.join(map(str, command))}")
+    return stop
 
 
 def process_of(lock: Path) -> int | None:

@@ -126,8 +126,7 @@ class RunConfig:
 
     def to_json(self) -> str:
         """Return JSON that `from_json` turns into an equal value; BadConfig for what cannot be written so."""
-        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        plain |= {"sequence": self.sequence.to_dict(), "agent": dataclasses.asdict(self.agent)}
+        plain = vars(self) | {"sequence": self.sequence.to_dict(), "agent": dataclasses.asdict(self.agent)}
         try:
             return json.dumps(plain, indent=2) + "\n"
         except TypeError as error:
@@ -156,7 +155,7 @@ class RunConfig:
         UnknownName with the nearest names, or BadConfig.
         """
         run: dict[str, Any] = {}
-        agent = {item.name: getattr(self.agent, item.name) for item in dataclasses.fields(self.agent)}
+        agent = dict(vars(self.agent))
         method = deepcopy(dict(self.method_options))  # a part's options are a mapping
         known = _option_names(method_options)
         for given, value in assignments:
@@ -179,8 +178,7 @@ class RunConfig:
                 part[key] = value
             else:
                 {"": run, "agent": agent, "method": method}[group][key] = value
-        here = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)} | run
-        here |= {"agent": decode(AgentConfig, agent, "agent"), "method_options": method}
+        here = vars(self) | run | {"agent": decode(AgentConfig, agent, "agent"), "method_options": method}
         decode(method_options, method, "method")
         return decode(RunConfig, here, "run")
 

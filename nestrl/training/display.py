@@ -4,8 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,10 +13,9 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from nestrl.training.strips import SATURATED, History, strips
+from nestrl.training.strips import ORDER, SATURATED, History, strips
 
 QUIET = ("updates.", SATURATED)  # measurements that `nestrl levels` and the alarms tell of
-ORDER = "order."  # five more numbers would double a plain line; the report draws them
 LINE_EVERY = 10.0  # seconds between plain lines, beside those of the evaluations
 
 
@@ -49,26 +47,8 @@ class Moment:
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
-class Display(Protocol):
-    """Something that shows a run; used as a context around it."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def show(self, moment: Moment) -> None:
-        """The run has moved on."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Something that the user should know has happened."""
-        ...
-
-
-class Silent:
-    """Shows nothing."""
+class Display:
+    """Shows a run, of which it is a context; by itself nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -77,13 +57,13 @@ class Silent:
         return None
 
     def show(self, moment: Moment) -> None:
-        """Show nothing."""
+        """The run has moved on."""
 
     def say(self, text: str) -> None:
-        """Say nothing."""
+        """Something that the user should know has happened."""
 
 
-class Plain(Silent):
+class Plain(Display):
     """One line an evaluation, and one every ten seconds between them, on standard output."""
 
     def __init__(self) -> None:
@@ -108,7 +88,7 @@ class Plain(Silent):
         print(text, flush=True)
 
 
-class Panelled:
+class Panelled(Display):
     """A panel that is drawn anew in place: progress, speed, success of every task, what the method measures.
 
     Of a nested agent it shows each level over the steps of the run, as far as it has been shown here.

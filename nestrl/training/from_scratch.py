@@ -8,7 +8,7 @@ from typing import Any
 from nestrl.errors import BadConfig
 from nestrl.tasks.sequence import Segment, TaskSequence
 from nestrl.training.config import RunConfig
-from nestrl.training.display import Display, Silent
+from nestrl.training.display import Display
 from nestrl.training.references import reference_path, reference_steps, store_curve, stored_curves
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.train import configure, for_here
@@ -34,7 +34,7 @@ def reference_config(
 
 
 def make_references(
-    config: RunConfig, seeds: Sequence[int], folder: Path, display: Callable[[], Display] = Silent
+    config: RunConfig, seeds: Sequence[int], folder: Path, display: Callable[[], Display] = Display
 ) -> list[Path]:
     """Train every task of a run's sequence from scratch, once a seed, where no curve is stored; return their files.
 

@@ -10,12 +10,12 @@ from typing import Self, cast
 import numpy as np
 import torch
 
-from nestrl.agents.agent import Agent, Simulations
+from nestrl.agents.agent import Simulations
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.evaluation.rollouts import Episodes
-from nestrl.methods import as_numbers, make_method
+from nestrl.methods import as_numbers
 from nestrl.methods.protocol import Pausing
 from nestrl.tasks.sequence import Segment
 from nestrl.training.alarms import alarms
@@ -28,7 +28,7 @@ from nestrl.training.run_folder import RunFolder
 from nestrl.training.segments import segments_of
 from nestrl.training.stopping import StopRequest
 from nestrl.training.stopwatch import Stopwatch
-from nestrl.training.unlabelled import Unlabelled, common_rows, with_less_told
+from nestrl.training.unlabelled import Unlabelled, common_rows, learner_and_method
 from nestrl.training.worlds import FINAL_SEED, Worlds
 from nestrl.training.writing import Log
 from nestrl.updates.regulated import RegulatedAdam
@@ -64,11 +64,8 @@ class Life:
             rows = self.worlds.normalizer_rows()
             if config.boundaries == "detected":
                 rows = common_rows(rows, self.worlds.union.observation_sizes)
-            given = config.boundaries == "given"
-            self.agent = Agent(config.agent, self.worlds.union, rows, config.seed, RegulatedAdam, given)
-            self.agent.allow_trials(self.worlds.try_out)
-            method = make_method(config.method, config.method_options, self.agent, config.seed)
-            self.method = with_less_told(config, method, self.agent, rows[1], self.worlds.try_out)
+            worlds = self.worlds
+            self.agent, self.method = learner_and_method(config, worlds.union, rows, worlds.try_out)
             cast(RegulatedAdam, self.agent.optimizer).attach(self.method.regulate)
             if not resume:
                 self.folder.create(config)
@@ -191,10 +188,7 @@ class Life:
         """Measure every task on its fixed starts, without touching anything that training depends on."""
         names = self.config.sequence.task_names
         with self._clock.timing("evaluation"):
-            episodes = [
-                self.worlds.examine(task, self.method.policy_for(task), self.config.evaluation_episodes)
-                for task in range(len(names))
-            ]
+            episodes = self.worlds.examine_all(self.method.policy_for, self.config.evaluation_episodes)
         of_each = dict(zip(names, episodes, strict=True))
         success = {name: float(result.success.mean()) for name, result in of_each.items()}
         self._evaluated_at.append(self.steps)
@@ -239,7 +233,7 @@ class Life:
         """Measure the success that is left with more episodes, write metrics and policy, and return the run."""
         names, n = self.config.sequence.task_names, self.config.final_episodes
         with self._clock.timing("final evaluation"):
-            episodes = [self.worlds.examine(t, self.method.policy_for(t), n, FINAL_SEED) for t in range(len(names))]
+            episodes = self.worlds.examine_all(self.method.policy_for, n, FINAL_SEED)
         final = {name: counts(result) for name, result in zip(names, episodes, strict=True)}
         self._log.write(
             "report",

@@ -12,18 +12,16 @@ import gymnasium
 import numpy as np
 import torch
 
-from nestrl.agents.agent import Agent
 from nestrl.agents.trial import Trial
 from nestrl.decode import decode
 from nestrl.errors import BadConfig, DamagedCheckpoint, UnknownName, nearest
 from nestrl.evaluation.statistics import Interval, wilson_interval
-from nestrl.methods import find_method, make_method
+from nestrl.methods import find_method
 from nestrl.methods.protocol import Observations, Policy
 from nestrl.training.checkpoint import load_newest, used
 from nestrl.training.run_folder import RunFolder
-from nestrl.training.unlabelled import with_less_told
+from nestrl.training.unlabelled import learner_and_method
 from nestrl.training.worlds import FINAL_SEED, Worlds
-from nestrl.updates.regulated import RegulatedAdam
 
 
 class LoadedAgent:
@@ -41,13 +39,9 @@ class LoadedAgent:
         weights, self.union = folder.policy()
         shape = (self.union.n_tasks, self.union.feature_size)
         rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)  # the real ones come with the weights
-        learner = replace(self.config.agent, device="cpu")  # wherever it was trained, it acts on any machine
+        here = replace(self.config, agent=replace(self.config.agent, device="cpu"))  # it acts on any machine
         with _random_state_kept():
-            given = self.config.boundaries == "given"
-            self._agent = Agent(learner, self.union, rows, self.config.seed, RegulatedAdam, given)
-        self._agent.allow_trials(self._try_out)
-        method = make_method(self.config.method, self.config.method_options, self._agent, self.config.seed)
-        self._method = with_less_told(self.config, method, self._agent, rows[1], self._try_out)
+            self._agent, self._method = learner_and_method(here, self.union, rows, self._try_out)
         policy, found = self._agent.algorithm.policy, load_newest(folder.checkpoints)
         if found is None and (self.config.identity != "told" or find_method(self.config.method).card.own_policies):
             raise DamagedCheckpoint(
@@ -90,10 +84,7 @@ class LoadedAgent:
             raise BadConfig(f"episodes is {episodes}; it must be at least 1.")
         worlds = Worlds(self.config.sequence, min(episodes, self.config.evaluation_episodes))
         try:
-            results = [
-                worlds.examine(index, self._method.policy_for(index), episodes, FINAL_SEED)
-                for index in range(len(self.task_names))
-            ]
+            results = worlds.examine_all(self._method.policy_for, episodes, FINAL_SEED)
         finally:
             worlds.close()
         rates = [wilson_interval(int(result.success.sum()), episodes) for result in results]

@@ -1,7 +1,7 @@
 """How long segments last, and which ones follow those of the sequence: the rule behind `RunConfig.segments`."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from nestrl.agents.tally import Tally
 from nestrl.errors import BadConfig
@@ -19,7 +19,7 @@ LEAST = 0.1
 and a method may spend as much on trials before it learns."""
 
 
-def segments_of(config: RunConfig) -> "Segments":
+def segments_of(config: RunConfig) -> "FixedSegments":
     """Return the rule that a run asks for.
 
     Raises BadConfig for adaptive segments of a method that trains on all tasks at once, where no task could hand on
@@ -34,61 +34,35 @@ def segments_of(config: RunConfig) -> "Segments":
     return AdaptiveSegments(config.sequence, config.target_success, config.patience)
 
 
-class Segments(Protocol):
-    """The rule of one run."""
+class FixedSegments:
+    """Every segment lasts as long as it is planned, and none follows those of the sequence."""
 
-    known: list[Segment]
-    """All segments that have been or are planned, in order."""
+    def __init__(self, sequence: TaskSequence) -> None:
+        self.known = list(sequence.segments)
+        """All segments that have been or are planned, in order."""
 
     def start(self) -> None:
         """A segment begins."""
-        ...
 
     def ends_early(self, tally: Tally) -> bool:
         """Return whether the segment is over before its planned steps; `tally`: its training episodes so far."""
-        ...
+        return False
 
     def extend(self, spent: int, success: Sequence[float]) -> None:
         """All known segments are over: add one more, or none if the run is over.
 
         spent: environment steps of the whole run so far. success: of each task at the last evaluation, in 0..1.
         """
-        ...
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs to go on exactly."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
-        ...
-
-
-class FixedSegments:
-    """Every segment lasts as long as it is planned, and none follows those of the sequence."""
-
-    def __init__(self, sequence: TaskSequence) -> None:
-        self.known = list(sequence.segments)
-
-    def start(self) -> None:
-        """A segment begins."""
-
-    def ends_early(self, tally: Tally) -> bool:
-        """Return False."""
-        return False
-
-    def extend(self, spent: int, success: Sequence[float]) -> None:
-        """Add nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take nothing."""
+        """Go on from a `state_dict`."""
 
 
-class AdaptiveSegments:
+class AdaptiveSegments(FixedSegments):
     """A task that is learned hands its remaining steps to those that lag; the total is never more than planned.
 
     A segment ends early by its own *training* episodes, whose steps are all charged: when `patience` windows of them in
@@ -104,7 +78,7 @@ class AdaptiveSegments:
 
     def __init__(self, sequence: TaskSequence, target: float, patience: int) -> None:
         """target: success in 0..1 at which a task counts as learned. patience: windows in a row, at least 1."""
-        self.known = list(sequence.segments)
+        super().__init__(sequence)
         self._sequence, self._target, self._patience = sequence, target, patience
         self._mark: Tally | None = None  # where the present window began
         self._in_a_row = 0

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nestrl.training.config import RunConfig
-from nestrl.training.display import Display, Silent
+from nestrl.training.display import Display
 from nestrl.training.life import Life
 from nestrl.training.result import Run
 
@@ -18,7 +18,7 @@ def run(config: RunConfig, folder: str | Path, *, resume: bool = False, display:
     run cannot go on, and KeyboardInterrupt after Ctrl-C; what was learned until the last checkpoint stands.
     """
     sequence = config.sequence
-    with Life(config, Path(folder), display or Silent(), resume=resume) as life:
+    with Life(config, Path(folder), display or Display(), resume=resume) as life:
         agent, method = life.agent, life.method
         if life.is_new:
             life.evaluate()

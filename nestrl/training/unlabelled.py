@@ -13,15 +13,28 @@ from nestrl.agents.trial import Trial, TryOut
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig
+from nestrl.methods import make_method
 from nestrl.methods.acting_as import ActingAs
 from nestrl.methods.protocol import Method, Observations, Policy
 from nestrl.nested.change_detection import ChangeDetector, Place
+from nestrl.tasks.union import UnionSpace
 from nestrl.training.config import RunConfig
 from nestrl.training.recognised import Recognised
+from nestrl.updates.regulated import RegulatedAdam
 from nestrl.updates.values import flattened, put_values, values_of
 
 Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Mean and scale (N, D) of the observations of every task."""
+
+
+def learner_and_method(
+    config: RunConfig, union: UnionSpace, rows: Rows, try_out: TryOut
+) -> tuple[Agent, Method | Recognised]:
+    """Return the agent of a run and the method that regulates it, both as new; rows: of the normaliser."""
+    agent = Agent(config.agent, union, rows, config.seed, RegulatedAdam, config.boundaries == "given")
+    agent.allow_trials(try_out)
+    method = make_method(config.method, config.method_options, agent, config.seed)
+    return agent, with_less_told(config, method, agent, rows[1], try_out)
 
 
 def with_less_told(

@@ -1,6 +1,6 @@
 """The environments of a run: where it trains, where it is examined, and the space that its tasks share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -83,6 +83,12 @@ class Worlds:
         finally:
             if isinstance(environment, EnvPoolVectorEnv):
                 environment.close_extras()  # else ten tasks of Meta-World hold 2 GB from one evaluation to the next
+
+    def examine_all(
+        self, policy_for: Callable[[int], Policy], episodes: int, seed: int = EVALUATION_SEED
+    ) -> list[Episodes]:
+        """Return the episodes of every task, each with the policy for it."""
+        return [self.examine(task, policy_for(task), episodes, seed) for task in range(len(self._tasks))]
 
     def normalizer_rows(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return mean and scale (n_tasks, D) of the observations of every task, declared or measured."""

@@ -1,17 +1,15 @@
 """Distillation: a policy with a network of its own is trained to answer as its teachers did, without an environment."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
-from torch import Tensor
-from torch.nn import Parameter
 
-from nestrl.agents.actor_output import ActorOutput
+from nestrl.agents.policies import OwnPolicy
 from nestrl.errors import require_positive
 from nestrl.updates.drift import Drift, drift_between
 from nestrl.updates.memory import TeacherMemory
 from nestrl.updates.quadratic import QuadraticPenalty
+from nestrl.updates.values import add_gradients
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,8 @@ class DistillationOptions:
         require_positive("distillation", steps=self.steps, samples=self.samples, learning_rate=self.learning_rate)
 
 
-class Student(Protocol):
-    """A policy that can be trained."""
-
-    @property
-    def parameters(self) -> list[Parameter]:
-        """What is trained."""
-        ...
-
-    def output(self, observations: Tensor) -> ActorOutput:
-        """Return the action distribution's parameters for each row, with gradient."""
-        ...
-
-
 def distill(
-    student: Student,
+    student: OwnPolicy,
     memory: TeacherMemory,
     options: DistillationOptions,
     generator: torch.Generator,
@@ -65,13 +50,7 @@ def distill(
         optimizer.zero_grad()
         drift.total.mean().backward()  # type: ignore[no-untyped-call]
         if penalty is not None:
-            _add(penalty.gradient(), parameters)
+            add_gradients(penalty.gradient(), parameters)
         optimizer.step()
         schedule.step()
     return drift.detach()
-
-
-def _add(gradients: list[Tensor], parameters: list[Parameter]) -> None:
-    """Add to the gradients that are there."""
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from nestrl.updates.values import add_gradients
+
 Regulate = Callable[["Update"], None]
 
 
@@ -21,10 +23,7 @@ class Update:
     def add_gradient(self, parameters: Iterable[Parameter], gradients: Iterable[Tensor | None]) -> None:
         """Add one gradient (or None) a parameter to those that the loss has left there; only before `apply`."""
         self._require_unapplied("add_gradient")
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            if gradient is None:
-                continue
-            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        add_gradients(gradients, parameters)
 
     def keep(self, parameters: Iterable[Parameter]) -> None:
         """Remember where these parameters are, so that `displacement` can be asked for after `apply`."""

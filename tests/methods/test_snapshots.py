@@ -99,7 +99,7 @@ def test_halving_finds_the_best_arm_within_its_episodes(n_arms, episodes):
         return np.array([[float(arm)] * n for arm in arms])
 
     arms = list(np.random.default_rng(0).permutation(n_arms))
-    assert successive_halving(arms, trial, episodes) == n_arms - 1
+    assert successive_halving({arm: arm for arm in arms}, trial, episodes) == n_arms - 1
     assert sum(spent) <= n_arms * episodes * 1.2
 
 
@@ -111,7 +111,7 @@ def test_halving_spends_more_on_those_that_are_close():
         n_tried[arms] += n
         return generator.normal(np.array(arms)[:, None], 1.0, (len(arms), n))
 
-    assert successive_halving(range(8), trial, 12) == 7
+    assert successive_halving({arm: arm for arm in range(8)}, trial, 12) == 7
     assert n_tried[7] > 3 * n_tried[0]
 
 
@@ -141,6 +141,6 @@ def test_halving_plays_new_episodes_in_each_round():
             played[arm] += range(first, first + n)
         return np.array([[float(arm)] * n for arm in arms])
 
-    assert successive_halving(range(10), trial, 3) == 9
+    assert successive_halving({arm: arm for arm in range(10)}, trial, 3) == 9
     assert all(episodes == list(range(len(episodes))) for episodes in played.values())
     assert len(played[9]) > 3

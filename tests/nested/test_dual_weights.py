@@ -45,7 +45,7 @@ def test_weights_stay_in_bounds_and_one_wild_batch_moves_them_little():
 
 @pytest.mark.parametrize("weight", [0.3, 0, 1])
 def test_a_constant_weight_stays_also_where_it_is_a_whole_number(weight):
-    dual_weights = DualWeights.constant(2, weight)
+    dual_weights = DualWeights(2, weight=weight)
     for drift in (1.0, 0.01):
         dual_weights.update(ALL, torch.tensor([drift, 0.0]))
     assert dual_weights.of(ALL).tolist() == pytest.approx([weight, weight])

@@ -9,7 +9,7 @@ from tiny_worlds import tiny_config
 
 from nestrl.methods import METHODS
 from nestrl.training.alarms import active_share_between, alarms
-from nestrl.training.display import Silent
+from nestrl.training.display import Display
 from nestrl.training.trainer import run
 
 
@@ -64,7 +64,7 @@ def test_methods_without_levels_raise_no_alarm() -> None:
     assert not alarms([{"drift": 0.5, "active_share": 0.0, "weight": 0.1}])
 
 
-class Listener(Silent):
+class Listener(Display):
     def __init__(self) -> None:
         self.said: list[str] = []
 

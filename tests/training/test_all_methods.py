@@ -13,7 +13,7 @@ import nestrl
 from nestrl.errors import BadConfig
 from nestrl.methods import METHODS
 from nestrl.training.config import RunConfig
-from nestrl.training.display import Silent
+from nestrl.training.display import Display
 from nestrl.training.life import Life
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.trainer import run
@@ -55,7 +55,7 @@ def assert_loads_as_it_was(config: RunConfig, folder: Path) -> None:
     agent = nestrl.load(folder)
     assert set(agent.evaluate(episodes=4)) == {"calm", "windy"}
     observations = np.linspace(-1, 1, 10, dtype=np.float32).reshape(5, 2)
-    with Life(config, folder, Silent(), resume=True) as life:
+    with Life(config, folder, Display(), resume=True) as life:
         for index, task in enumerate(agent.task_names):
             rows = life.worlds.union.observe(index, observations)
             expected = life.worlds.union.act(index, life.method.policy_for(index).act(rows))

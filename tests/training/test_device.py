@@ -16,7 +16,7 @@ from tiny_worlds import tiny_config
 import nestrl
 from nestrl.errors import BadConfig
 from nestrl.training.config import RunConfig
-from nestrl.training.display import Silent
+from nestrl.training.display import Display
 from nestrl.training.life import Life
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.train import resume
@@ -100,7 +100,7 @@ def test_a_gpu_learns_and_resumes_and_what_it_learned_acts_on_the_cpu(
     assert_same_end(whole, stopped)
     agent, names = nestrl.load(whole), config.sequence.task_names
     observations = np.random.default_rng(0).uniform(-1, 1, (32, 2)).astype(np.float32)
-    with Life(config, whole, Silent(), resume=True) as life:
+    with Life(config, whole, Display(), resume=True) as life:
         assert life.agent.policy.network.device.type == config.agent.device
         union = life.worlds.union
         for task, name in enumerate(names):

@@ -10,7 +10,7 @@ import pytest
 
 import nestrl
 from nestrl import AgentConfig, Segment, Task, TaskSequence
-from nestrl.training.display import Moment, Silent
+from nestrl.training.display import Display, Moment
 from nestrl.training.references import reference_key
 
 pytest.importorskip("envpool", reason="the extra envpool is not installed")
@@ -20,7 +20,7 @@ LEARNER = AgentConfig(network=(64,), n_envs=8, hyperparameters={"n_steps": 32, "
 OPTIONS = {"evaluations_per_segment": 1, "evaluation_episodes": 8, "final_episodes": 8}
 
 
-class Stop(Silent):
+class Stop(Display):
     """Asks the run to stop when it has come so far, and keeps what it says."""
 
     def __init__(self, steps: int) -> None:

@@ -25,7 +25,7 @@ from nestrl.errors import (
 )
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training import checkpoint
-from nestrl.training.display import Silent
+from nestrl.training.display import Display
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.trainer import run
 from nestrl.training.writing import write_file
@@ -249,7 +249,7 @@ def test_nan_reward_stops_the_run_and_keeps_the_checkpoint(tmp_path: Path) -> No
 def test_diverged_simulation_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
     said: list[str] = []
 
-    class Listener(Silent):
+    class Listener(Display):
         def say(self, text: str) -> None:
             said.append(text)
 

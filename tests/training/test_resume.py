@@ -18,7 +18,7 @@ from nestrl.errors import BadConfig, DamagedCheckpoint, RunExists
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training import checkpoint
 from nestrl.training.checkpoint import load_newest
-from nestrl.training.display import Moment, Silent
+from nestrl.training.display import Display, Moment
 from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.stopping import StopRequest
@@ -119,7 +119,7 @@ def test_run_killed_before_its_first_checkpoint_begins_anew(whole: dict[str, Pat
     assert_same_end(whole["ppo"], tmp_path / "killed")
 
 
-class StopAt(Silent):
+class StopAt(Display):
     """Sends a signal to this process when the run has come to a number of steps."""
 
     def __init__(self, steps: int, number: signal.Signals) -> None:
@@ -186,7 +186,7 @@ def test_finished_run_resumed_stays_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
 
 
-class Listener(Silent):
+class Listener(Display):
     def __init__(self) -> None:
         self.said: list[str] = []
 
@@ -250,7 +250,7 @@ def test_a_run_whose_checkpoints_were_removed_is_left_as_it_is(tmp_path: Path) -
 
 
 def test_a_wish_to_stop_that_comes_too_late_still_ends_what_would_come_next(tmp_path: Path) -> None:
-    class StopInReport(Silent):
+    class StopInReport(Display):
         told = False
 
         def show(self, moment: Moment) -> None:

@@ -100,7 +100,7 @@ class RoverDoor(RoverTask):
 
     def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         opened = (self.openness(rows) >= 0.9)[:, None]
-        start = np.where(opened, self.place_base_goal(rows), self.tip(rows))
+        start = np.where(opened, self.base_on_floor(rows), self.tip(rows))
         return start, np.where(opened, lifted(self.goal[rows]), self.handle(rows))
 
     def bring(self, rows: Rows) -> np.ndarray:

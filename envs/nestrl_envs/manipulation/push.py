@@ -74,7 +74,7 @@ class RoverPush(RoverTask):
         return self.qpos[rows, 7:9]
 
     def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        return self.place_base_goal(rows), lifted(self.box(rows))
+        return self.base_on_floor(rows), lifted(self.box(rows))
 
     def bring(self, rows: Rows) -> np.ndarray:
         return lifted(self.goal[rows] - self.box(rows))

@@ -70,7 +70,7 @@ class RoverDock(RoverTask):
         return wrap(self.bearing[rows] - self.yaw(rows))
 
     def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        return self.place_base_goal(rows), lifted(self.parking[rows])
+        return self.base_on_floor(rows), lifted(self.parking[rows])
 
     def potential(self, rows: Rows = ALL) -> np.ndarray:
         offset = self.offset(rows)

@@ -63,7 +63,7 @@ class RoverIce(RoverTask):
         return length(self.base(rows) - self.goal[rows])
 
     def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        return self.place_base_goal(rows), lifted(self.goal[rows])
+        return self.base_on_floor(rows), lifted(self.goal[rows])
 
     def potential(self, rows: Rows = ALL) -> np.ndarray:
         distance = self.distance(rows)

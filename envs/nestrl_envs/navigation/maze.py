@@ -97,7 +97,7 @@ class RoverMaze(RoverTask):
         return left
 
     def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        return self.place_base_goal(rows), lifted(self.goal[rows])
+        return self.base_on_floor(rows), lifted(self.goal[rows])
 
     def heading(self, rows: Rows) -> np.ndarray:
         return -self.yaw(rows)  # a compass: lidar and gaps are told apart by where east is

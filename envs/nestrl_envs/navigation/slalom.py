@@ -78,7 +78,7 @@ class RoverSlalom(RoverTask):
         return points[np.arange(len(points)), np.minimum(self.passed[rows] + ahead, GATES)]
 
     def approach(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        return self.place_base_goal(rows), lifted(self.target(rows))
+        return self.base_on_floor(rows), lifted(self.target(rows))
 
     def bring(self, rows: Rows) -> np.ndarray:
         return lifted(self._point(rows, 1) - self.target(rows))

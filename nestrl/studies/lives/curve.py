@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nestrl.studies.lives.journal import Journal, candidate_fitness, measured_fitness, names
@@ -82,7 +81,6 @@ def write_picture(path: Path, rows: Sequence[Row]) -> None:
 
 def _drawn(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=SIZE, layout="constrained")
-    FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     _draw(above, rows, "best", color=DOTS, linestyle="", marker=".", label="best candidate")
     _draw(above, rows, "population", color=DOTS, label="mean of the candidates")

@@ -11,7 +11,6 @@ the journal, so neither a kill nor the number of workers changes it. A kill lose
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from nestrl.studies.lives.journal import Journal, Lived, candidate_fitness, name
 from nestrl.studies.lives.living import Living, write_controller
 from nestrl.studies.lives.plan import CONSTANTS, MEAN, Life, LivesPlan, described_now, read_lives_plan
 from nestrl.studies.pool import Pool
-from nestrl.studies.running import alone, process_of
+from nestrl.studies.running import alone, print_line, process_of, stopped
 from nestrl.studies.study import note_versions, places, readable_time, write_what_is_run
 from nestrl.training.writing import write_json
 
@@ -37,7 +36,6 @@ Floats = NDArray[np.float64]
 Live = Callable[[Sequence[Life]], Iterator[Lived]]
 """Yields what came of each life, in any order; ends early when it is stopped."""
 JOURNAL, DESCRIPTION, CONTROLLER = "lives.jsonl", "description.json", "controller.safetensors"
-say_at_once = partial(print, flush=True)
 
 
 class Evolution:
@@ -157,7 +155,7 @@ def learn(
     *,
     below: Path = Path(),
     live: Live | None = None,
-    say: Callable[[str], object] = say_at_once,
+    say: Callable[[str], object] = print_line,
 ) -> str:
     """Learn from `lives` lives in all, write the results, and return the learning curve as a Markdown table.
 
@@ -183,9 +181,7 @@ def learn(
         rows = learning.write_results()
         write_picture(found.results / "curve.png", rows)
         if not done:
-            stop = KeyboardInterrupt()
-            stop.add_note(f"All that was lived is saved; go on with: nestrl learn-controller {path} --lives {lives}")
-            raise stop
+            raise stopped("nestrl", "learn-controller", path, "--lives", lives)
     if len(learning.journal) == n_before:
         so_far = generations * plan.settings.lives_per_generation
         say(f"nothing to do: all {so_far} lives are lived; ask for more with --lives")

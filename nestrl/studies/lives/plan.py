@@ -36,10 +36,10 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from nestrl.decode import decode
-from nestrl.errors import BadConfig, nearest
+from nestrl.document import Document
+from nestrl.errors import BadConfig
 from nestrl.methods.nested import NestedOptions
 from nestrl.nested.meta_controller import FEATURES, ORDERS
-from nestrl.studies.document import Document
 from nestrl.studies.plan import StudyPlan, plan_of
 from nestrl.studies.tuning.plan import FIRST_SEED, refuse_reported
 from nestrl.training.config import RunConfig, as_values, up_to_date
@@ -188,19 +188,8 @@ def read_lives_plan(path: Path) -> LivesPlan:
 
 
 def _settings(document: Document) -> Settings:
-    values = {}
-    for key, value in document.values.items():
-        if key not in (*OF_A_STUDY, *OWN):
-            raise BadConfig(
-                f"{document.where(key)}: a plan of lives has no {key!r}.{nearest(str(key), [*OF_A_STUDY, *OWN])}"
-            )
-        if key in OWN:
-            with document.at(key):
-                values[key] = decode(OWN[key], {} if value is None and key == METHOD else value, key)
-    for key in ("name", "sequences", "tasks_per_life"):
-        if key not in document.values:
-            raise BadConfig(f"{document.where()}: the plan has no {key}; add it.")
-    settings = Settings(**values)
+    required = ("name", "sequences", "tasks_per_life")
+    settings = Settings(**document.read(OWN, "a plan of lives", required=required, others=OF_A_STUDY))
     least = {"tasks_per_life": 1, "population": LEAST_POPULATION, "lives_per_candidate": 1, "seed": 0}
     for key, bound in (least | {"validate_every": 1}).items():
         if getattr(settings, key) < bound:

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nestrl.decode import decode
-from nestrl.errors import BadConfig, nearest
+from nestrl.document import Document
+from nestrl.errors import BadConfig
 from nestrl.methods import find_method
-from nestrl.studies.document import Document
 from nestrl.studies.plan import StudyPlan, plan_of
 from nestrl.tasks.named import sequence as find_sequence
 from nestrl.tasks.sequence import TaskSequence
@@ -180,15 +180,7 @@ def read_tune_plan(path: Path) -> TunePlan:
 def _decoded(document: Document) -> dict[str, Any]:
     """Return the keys that a study does not have."""
     values: dict[str, Any] = {"reported": (), "seeds": (FIRST_SEED, FIRST_SEED + 1)}
-    for key, value in document.values.items():
-        if key not in (*OF_A_STUDY, *OWN):
-            raise BadConfig(f"{document.where(key)}: a search has no {key!r}.{nearest(str(key), [*OF_A_STUDY, *OWN])}")
-        if key in OWN:
-            with document.at(key):
-                values[key] = decode(OWN[key], value, key)
-    for key in ("methods", "trials"):
-        if key not in values:
-            raise BadConfig(f"{document.where()}: the search has no {key}; add it.")
+    values |= document.read(OWN, "a search", required=("methods", "trials"), others=OF_A_STUDY)
     if values["trials"] < 1:
         raise BadConfig(f"{document.where('trials')}: trials is {values['trials']}; it must be at least 1.")
     if not values["seeds"] or min(values["seeds"]) < FIRST_SEED:

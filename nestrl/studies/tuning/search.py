@@ -10,14 +10,13 @@ life, averaged over the development sequences and seeds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import average_performance
 from nestrl.studies.outcome import drop_older_checkpoints, is_finished
 from nestrl.studies.pool import Job, Pool
-from nestrl.studies.running import alone, process_of
+from nestrl.studies.running import alone, print_line, process_of, stopped
 from nestrl.studies.study import Places, note_versions, places, write_what_is_run
 from nestrl.studies.tuning.journal import Journal, Proposal, outcomes
 from nestrl.studies.tuning.plan import TunePlan, read_tune_plan
@@ -26,10 +25,9 @@ from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
 
 JOURNAL = "journal.log"
-say_at_once = partial(print, flush=True)
 
 
-def tune(path: Path, *, below: Path = Path(), say: Callable[[str], object] = say_at_once) -> str:
+def tune(path: Path, *, below: Path = Path(), say: Callable[[str], object] = print_line) -> str:
     """Run what a search has left, write its results, and return them as a Markdown table.
 
     path: the search's file. below: the folder that holds runs/ and results/. say: takes one line for each trial.
@@ -49,9 +47,7 @@ def tune(path: Path, *, below: Path = Path(), say: Callable[[str], object] = say
             results = outcomes(found.results / JOURNAL, plan)
             write_results(found.results, plan, results)
         if tuning.pool.stopped:
-            stop = KeyboardInterrupt()
-            stop.add_note(f"All that ran is saved; go on with: nestrl tune {path}")
-            raise stop
+            raise stopped("nestrl", "tune", path)
     return table(plan, results)
 
 

@@ -1,13 +1,16 @@
 """A YAML file that knows the line of every key, so that a mistake in it can be shown where it stands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nestrl.errors import BadConfig, NestrlError
+from nestrl.decode import decode
+from nestrl.errors import BadConfig, NestrlError, nearest
 
 TEXT = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 """Tags of keys: "name", and "<<", which takes in another mapping."""
@@ -29,7 +32,7 @@ class Document:
         except OSError as error:
             hint = "" if path.is_absolute() else f" Paths count from the current folder, {Path.cwd()}."
             raise BadConfig(f"{path} cannot be read: {error.strerror}.{hint}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: of a date that there is not, or not UTF-8
             raise BadConfig(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(values, dict) or node is None:
             raise BadConfig(f"{path} must be a mapping of keys and values, not {values!r}.")
@@ -49,6 +52,35 @@ class Document:
             yield
         except NestrlError as error:
             raise BadConfig(f"{self.where(*place)}: {error}") from error
+
+    def read(
+        self,
+        kinds: Mapping[str, Any],
+        what: str,
+        *place: str | int,
+        required: Collection[str],
+        others: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """Return what a mapping in the file has of the keys in `kinds`, each decoded as its kind; `others` are let be.
+
+        Raises BadConfig with the line of a key that is unknown, missing or of another kind.
+        """
+        values: Any = reduce(getitem, place, self.values)
+        if not isinstance(values, Mapping):
+            raise BadConfig(f"{self.where(*place)}: {what} must be a mapping with {', '.join(kinds)}, not {values!r}.")
+        known = [*kinds, *others]
+        for key in values:
+            if key not in known:
+                raise BadConfig(f"{self.where(*place, key)}: {what} has no key {key!r}.{nearest(str(key), known)}")
+        for key in required:
+            if key not in values:
+                raise BadConfig(f"{self.where(*place)}: {what} has no {key!r}; add it.")
+        found = {}
+        for key, kind in kinds.items():
+            if key in values:
+                with self.at(*place, key):
+                    found[key] = decode(kind, values[key], key)
+        return found
 
     def _note_lines(self, node: yaml.Node, place: Place, around: tuple[yaml.Node, ...]) -> None:
         self._lines.setdefault(place, node.start_mark.line + 1)
