@@ -24,6 +24,10 @@ Settings = Annotated[
         help="agent.KEY, agent.hyperparameters.KEY, method.KEY (also --method.KEY VALUE), or one of the run.",
     ),
 ]
+Arguments = Annotated[
+    UseAppendAction[tuple[str, ...]],
+    arg(name="set", metavar="NAME=VALUE", help="An argument of the environment, as in the kwargs of a task."),
+]
 Imports = Annotated[
     UseAppendAction[tuple[str, ...]],
     arg(name="import", metavar="MODULE", help="A module that registers environments, sequences or methods."),
@@ -257,7 +261,7 @@ def levels(run: Positional[Path | None] = None) -> None:
 
 
 @app.command(name="check")
-def check(env_id: Positional[str], imports: Imports = ()) -> None:
+def check(env_id: Positional[str], arguments: Arguments = (), imports: Imports = ()) -> None:
     """Say whether a gymnasium environment is fit for a sequence, and what to mend.
 
     Args:
@@ -267,7 +271,7 @@ def check(env_id: Positional[str], imports: Imports = ()) -> None:
     from nestrl.training.config import import_modules
 
     import_modules(imports)
-    findings = check_environment(env_id)
+    findings = check_environment(env_id, options_in(arguments))
     for finding in findings:
         print(f"{finding.level:<6}{finding.what}" + (f"\n      -> {finding.remedy}" if finding.remedy else ""))
     if any(finding.level == "error" for finding in findings):

@@ -41,8 +41,9 @@ OPTIONS_HEAD = """\
 <!-- Written by scripts/method_docs.py from the code; do not edit. -->
 
 All by `--set NAME=VALUE` on the command line, `options={"NAME": value}` in a script, and under `run` or a regime in a
-study. Those of methods stand in [methods.md](methods.md). Reference curves are looked for in results/references of a
-clone, else in the user's cache, or where the environment variable `NESTRL_REFERENCES` says.
+study; sequence, method, agent, seed and imports have arguments of their own. Those of methods stand in
+[methods.md](methods.md). Reference curves are looked for in results/references of a clone, else in the user's cache, or
+where the environment variable `NESTRL_REFERENCES` says.
 
 """
 

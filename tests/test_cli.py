@@ -131,6 +131,8 @@ def test_levels_of_the_nested_agent_and_of_its_runs(capsys: pytest.CaptureFixtur
         (["train", "quick-3", "--method", "cloning", "--method.weight", "1e999"], "must be finite"),
         (["list", "sequences", "--long"], "nestrl list methods --long"),
         (["check", "..up:Env-v0"], "cannot be imported"),
+        (["check", "nestrl_envs:nestrl/RoverReach-v0", "--set", "radus=1"], "radus"),
+        (["train", "quick-3", "--set", "seed=3"], "argument of its own"),
         (["train", "missing.yaml"], "missing.yaml"),
         (["resume", "nowhere"], "not a run folder"),
         (["evaluate", "nowhere"], "not a run folder"),

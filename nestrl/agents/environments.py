@@ -1,6 +1,7 @@
 """Any gymnasium id as a vector environment that restarts finished episodes within the step, and how to read one."""
 
 import importlib
+import math
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
@@ -97,7 +98,10 @@ class OnlyWhatIsRead(gymnasium.Wrapper[Any, Any, Any, Any]):
 def _one_bool(key: str, said: Any) -> bool:
     if np.size(said) != 1:
         raise EnvironmentFault(f"info[{key!r}] has shape {np.shape(said)}; it must be one bool.")
-    return bool(said)
+    value = np.asarray(said).item()
+    if value is not None and not (isinstance(value, bool | int | float) and math.isfinite(value)):
+        raise EnvironmentFault(f"info[{key!r}] is {said!r}; it must be one bool.")
+    return bool(value)
 
 
 def find_spec(env_id: str) -> EnvSpec:

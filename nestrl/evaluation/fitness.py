@@ -62,7 +62,7 @@ class Sample:
         return (steps >= SAMPLE_STEPS and bool(self.returns)) or steps >= LONGEST_EPISODE
 
 
-def check_environment(env_id: str) -> list[Finding]:
+def check_environment(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> list[Finding]:
     """Run every check on a gymnasium id and return what was found, in the order of the checks.
 
     `env_id` may name its package as gymnasium does: "my_package:MyArm-v0". Raises UnknownName for an id that nobody
@@ -71,7 +71,7 @@ def check_environment(env_id: str) -> list[Finding]:
     spec = find_spec(env_id)
 
     def make() -> gym.Env[Any, Any]:
-        return gym.make(spec, disable_env_checker=True)
+        return gym.make(spec, disable_env_checker=True, **(env_kwargs or {}))
 
     findings = [*_first_make(env_id, make)]
     findings += _guarded("gymnasium's checker", _gymnasium, make)
@@ -86,16 +86,19 @@ def _first_make(env_id: str, make: Make) -> Iterator[Finding]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            env = make()
+            with closing(make()) as env:
+                observed, acted = env.observation_space, env.action_space
     except Exception as error:
-        raise EnvironmentFault(f"{env_id!r} cannot be made: {_in_words(error)}. Mend its __init__.") from error
-    with closing(env):
-        try:
-            UnionSpace([env.observation_space], [env.action_space])
-            yield Finding("ok", f"spaces fit: {env.observation_space} -> {env.action_space}")
-        except BadConfig as error:
-            problem, _, remedy = str(error).partition("; ")
-            yield Finding("error", problem, remedy[:1].upper() + remedy[1:])
+        raise EnvironmentFault(
+            f"{env_id!r} cannot be made, asked for its spaces and closed: {_in_words(error)}. Mend it, or give the "
+            "arguments that it needs with --set NAME=VALUE."
+        ) from error
+    try:
+        UnionSpace([observed], [acted])
+        yield Finding("ok", f"spaces fit: {observed} -> {acted}")
+    except BadConfig as error:
+        problem, _, remedy = str(error).partition("; ")
+        yield Finding("error", problem, remedy[:1].upper() + remedy[1:])
 
 
 def _in_words(error: BaseException) -> str:
@@ -132,7 +135,7 @@ def _stable_baselines3(make: Make) -> Iterator[Finding]:
     with closing(env), redirect_stdout(io.StringIO()):
         try:
             stable_baselines3_check(env, warn=True, skip_render_check=True)
-        except AssertionError as error:  # of types, for example, that are read as what they are meant for
+        except (AssertionError, ValueError) as error:  # of types that are read as what they are meant for, of numbers
             yield Finding("warn", f"stable-baselines3's checker: {error}", "Only stable-baselines3 alone would mind.")
             return
     yield Finding("ok", "stable-baselines3's checker is content")
@@ -225,7 +228,8 @@ def _sample(env: gym.Env[Any, Any]) -> Sample:
 
 
 def _numbers(sample: Sample) -> Iterator[Finding]:
-    observations = np.stack(sample.observations)
+    with np.errstate(over="ignore"):
+        observations = np.stack(sample.observations).astype(np.float32)  # as a learner sees them
     if np.isfinite(sample.rewards).all():
         yield Finding("ok", f"rewards are finite, {min(sample.rewards):.3g} to {max(sample.rewards):.3g} a step")
     else:

@@ -191,7 +191,7 @@ def backward_transfer(curves: SuccessCurves) -> float | None:
     """Return BWT in -1..1, or None when no skill is older than the last segment."""
     last = len(curves.segments) - 1
     lost = [loss for segment, loss in zip(_skills(curves), forgetting_by_skill(curves), strict=True) if segment < last]
-    return -float(np.mean(lost)) if lost else None
+    return 0.0 - float(np.mean(lost)) if lost else None  # 0.0 -: never -0
 
 
 def worst_point(curves: SuccessCurves) -> float | None:

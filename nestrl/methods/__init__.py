@@ -123,9 +123,9 @@ def as_numbers(measurements: Mapping[str, Any]) -> dict[str, float]:
     """Return what a method measures as plain numbers; raises BadConfig for what is none."""
     try:
         return {name: float(value) for name, value in measurements.items()}
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise BadConfig(
-            f"The method's measurements() gave {dict(measurements)!r}; every value must be a number."
+            f"The method's measurements() gave {measurements!r}; it must be a mapping, every value a number."
         ) from error
 
 
@@ -141,9 +141,9 @@ def _entry(method: type[Method]) -> MethodEntry:
             f"method {method.__name__!r} has no {', '.join(missing)}; nestrl.methods.Method says what they do."
         )
     card = getattr(method, "card", None) or _plain_card(method)
-    if card.part not in ORDER:
+    if not isinstance(card, Card) or card.part not in ORDER:
         raise BadConfig(
-            f"the card of method {method.__name__!r} has part {card.part!r}; it must be {' or '.join(ORDER)}."
+            f"method {method.__name__!r} has the card {card!r}; it must be a Card whose part is {' or '.join(ORDER)}."
         )
     return MethodEntry(typing.cast(Any, method), options, card)
 

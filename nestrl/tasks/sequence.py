@@ -149,6 +149,8 @@ class TaskSequence:
 
     def with_steps(self, scale: float) -> "TaskSequence":
         """Return the same sequence with every segment `scale` times as long, at least one step each."""
+        if not 0 < scale < math.inf:
+            raise BadConfig(f"steps_scale is {scale}; it must be finite and above 0.")
         segments = tuple(replace(segment, steps=max(1, round(segment.steps * scale))) for segment in self.segments)
         return replace(self, segments=segments)
 

@@ -24,6 +24,8 @@ from nestrl.errors import BadConfig, EnvironmentFault
 
 Observations = NDArray[np.float32]
 """(n, D + N)."""
+WIDEST = 1e9
+"""Bounds of an action beyond this are no range that a policy could move in."""
 
 
 def label_as(observations: Any, n_tasks: int, task_index: int) -> None:
@@ -111,11 +113,12 @@ def observation_size(space: gymnasium.Space[Any]) -> int:
             return int(np.prod(space.shape))
         case spaces.Discrete():
             return int(space.n)
-        case spaces.Dict():
+        case spaces.Dict() if all(isinstance(key, str) for key in space.spaces):
             return sum(observation_size(part) for part in space.spaces.values())
     raise BadConfig(
         f"Observation space {space} cannot be part of a sequence; wrap the environment so that it observes a Box, "
-        "a Discrete or a Dict of these (gymnasium.wrappers.FlattenObservation makes a Box of most spaces)."
+        "a Discrete or a Dict of these with text as keys (gymnasium.wrappers.FlattenObservation makes a Box of most "
+        "spaces)."
     )
 
 
@@ -126,6 +129,8 @@ def _flatten(space: gymnasium.Space[Any], observations: Any) -> NDArray[Any]:
             return np.concatenate([_flatten(space[key], observations[key]) for key in sorted(space.spaces)], axis=1)
         case spaces.Discrete():
             hot: NDArray[np.bool_] = np.asarray(observations)[:, None] == np.arange(space.start, space.start + space.n)
+            if not hot.any(axis=1).all():
+                raise EnvironmentFault(f"An observation is outside its space {space}; mend the environment.")
             return hot
     return np.asarray(observations).reshape(len(observations), -1)
 
@@ -151,12 +156,14 @@ def _union_of_actions(action_spaces: Sequence[gymnasium.Space[Any]]) -> spaces.B
 def _stretch(space: spaces.Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return centre and half range (size,) that take [-1, 1] to the bounds of a Box; 0 and 1 where it has none.
 
-    Raises BadConfig for numbers that are bounded on one side only.
+    Raises BadConfig for numbers that are bounded on one side only, or too widely for 32 bits, and where there are none.
     """
     low, high = space.low.astype(float).ravel(), space.high.astype(float).ravel()
     bounded = np.isfinite(low) & np.isfinite(high)
     if (np.isfinite(low) != np.isfinite(high)).any():
         raise BadConfig(f"The action space {space} is bounded on one side only; wrap the environment so that both are.")
+    if not low.size or max(abs(low[bounded]).max(initial=0), abs(high[bounded]).max(initial=0)) > WIDEST:
+        raise BadConfig(f"The action space {space} has no numbers, or bounds beyond {WIDEST:g}; wrap the environment.")
     low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
     return ((high + low) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
 

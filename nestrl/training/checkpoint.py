@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nestrl.errors import DamagedCheckpoint, NestrlError
+from nestrl.errors import BadConfig, DamagedCheckpoint, NestrlError
 from nestrl.training.writing import one_clear_error, write_file
 
 FORMAT = 3  # of what a checkpoint of a run holds
@@ -44,7 +44,7 @@ def save(folder: Path, steps: int, state: Mapping[str, Any]) -> Path:
     Raises NestrlError when the disk is full; the earlier checkpoints are then untouched.
     """
     content = io.BytesIO()
-    torch.save(_to_tensors({"format": FORMAT, **state}, "state"), content)
+    torch.save(to_tensors({"format": FORMAT, **state}, "state"), content)
     digest = hashlib.sha256(content.getbuffer()).hexdigest()[:DIGEST_LENGTH]
     path = folder / f"step-{steps:012d}-{digest}.pt"
     with one_clear_error(path):
@@ -122,20 +122,21 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(times, key=lambda path: (path.name[:17], times[path]), reverse=True)
 
 
-def _to_tensors(value: Any, where: str) -> Any:
+def to_tensors(value: Any, where: str) -> Any:
+    """Return a state as torch stores it; BadConfig for what a checkpoint cannot hold, `where` says whose it is."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
         return {ARRAY: torch.from_numpy(np.array(value))}
     if isinstance(value, Mapping):
-        return {key: _to_tensors(item, f"{where}.{key}") for key, item in value.items()}
+        return {key: to_tensors(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_to_tensors(item, f"{where}[{i}]") for i, item in enumerate(value))
+        return type(value)(to_tensors(item, f"{where}[{i}]") for i, item in enumerate(value))
     if isinstance(value, torch.Tensor):
         return value.cpu()  # any machine can read it
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
-    raise TypeError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors, arrays and plain values only")
+    raise BadConfig(f"{where} is a {type(value).__name__}; a checkpoint holds tensors, arrays and plain values only.")
 
 
 def _to_arrays(value: Any) -> Any:

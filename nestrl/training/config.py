@@ -14,6 +14,7 @@ from nestrl.decode import decode, decode_in_place
 from nestrl.errors import BadConfig, UnknownName, nearest
 from nestrl.evaluation.retention import TARGET_SUCCESS
 from nestrl.methods import find_method
+from nestrl.methods.composed import field_name
 from nestrl.tasks.sequence import TaskSequence
 
 AT_LEAST = {
@@ -21,6 +22,8 @@ AT_LEAST = {
     "threads": 1, "patience": 1,
 }  # fmt: skip
 
+OWN_ARGUMENTS = ("sequence", "method", "method_options", "agent", "seed", "imports")
+"""Fields of a run that are no options: `train` has an argument for each."""
 MOST_THREADS = 1024
 """More than any machine has use for, and few enough for torch."""
 
@@ -158,6 +161,7 @@ class RunConfig:
         agent = dict(vars(self.agent))
         method = deepcopy(dict(self.method_options))  # a part's options are a mapping
         known = _option_names(method_options)
+        spelled = {field_name(name): name for name in known}
         for given, value in assignments:
             name = str(given)
             group, _, key = name.rpartition(".")
@@ -167,8 +171,10 @@ class RunConfig:
                 agent["hyperparameters"] = {**agent["hyperparameters"], key: value}
                 continue
             if name not in known:
-                name = name.replace("-", "_").replace(":", "_")  # as parts are spelled in the method's name
+                name = spelled.get(field_name(name), name)  # parts as in the method's name
                 group, _, key = name.rpartition(".")
+            if name in OWN_ARGUMENTS:
+                raise UnknownName(f"{name} is no option: it has an argument of its own; see `nestrl train --help`.")
             if name not in known:
                 raise UnknownName(f"there is no option {name!r}.{nearest(name, known)}")
             if group.startswith("method."):
@@ -209,8 +215,7 @@ def import_modules(names: Iterable[str]) -> None:
 
 
 def _option_names(method_options: type) -> list[str]:
-    fixed = {"sequence", "method", "method_options", "agent", "seed", "imports"}  # have arguments of their own
-    run = [item.name for item in dataclasses.fields(RunConfig) if item.name not in fixed]
+    run = [item.name for item in dataclasses.fields(RunConfig) if item.name not in OWN_ARGUMENTS]
     agent = [f"agent.{item.name}" for item in dataclasses.fields(AgentConfig)]
     return run + agent + _method_option_names(method_options, "method.")
 

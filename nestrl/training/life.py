@@ -19,7 +19,7 @@ from nestrl.methods import as_numbers
 from nestrl.methods.protocol import Pausing
 from nestrl.tasks.sequence import Segment
 from nestrl.training.alarms import alarms
-from nestrl.training.checkpoint import Checkpoint, load_newest, save, used
+from nestrl.training.checkpoint import Checkpoint, load_newest, save, to_tensors, used
 from nestrl.training.config import RunConfig, import_modules
 from nestrl.training.display import Display, Moment
 from nestrl.training.recognised import Recognised
@@ -67,6 +67,7 @@ class Life:
             worlds = self.worlds
             self.agent, self.method = learner_and_method(config, worlds.union, rows, worlds.try_out)
             cast(RegulatedAdam, self.agent.optimizer).attach(self.method.regulate)
+            to_tensors(self.method.state_dict(), "state_dict()")  # refuses a foreign method's before, not after, work
             if not resume:
                 self.folder.create(config)
             self._log = Log(self.folder.log)
@@ -315,8 +316,8 @@ class Life:
         for task, result in zip(self.config.sequence.tasks, episodes, strict=True):
             if not result.judged:
                 self.display.say(
-                    f"Nothing tells whether an episode of {task.name} succeeds, so all count as failed: put "
-                    'info["is_success"] into every step, or give the task a success_threshold on the return '
+                    f"No episode of {task.name} has told whether it succeeds; while none does, all count as failed: "
+                    'put info["is_success"] into every step, or give the task a success_threshold on the return '
                     f"(`nestrl check {task.env_id}`)."
                 )
 

@@ -14,7 +14,7 @@ import torch
 
 from nestrl.agents.trial import Trial
 from nestrl.decode import decode
-from nestrl.errors import BadConfig, DamagedCheckpoint, UnknownName, nearest
+from nestrl.errors import BadConfig, DamagedCheckpoint, EnvironmentFault, UnknownName, nearest
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.methods import find_method
 from nestrl.methods.protocol import Observations, Policy
@@ -63,15 +63,18 @@ class LoadedAgent:
 
         A batch has one more leading axis (in every entry of a Dict), and so has its action. With deterministic=False
         the action is drawn from the policy's distribution with torch's random stream.
-        Raises UnknownName for a task that is not in the sequence, BadConfig for an observation of another shape, or
-        that is not finite.
+        Raises UnknownName for a task that is not in the sequence, BadConfig for an observation of another shape,
+        outside a Discrete space, or that is not finite.
         """
         if task not in self.task_names:
             raise UnknownName(f"the agent knows no task {task!r}.{nearest(task, self.task_names)}")
         index = self.task_names.index(task)
         batch, single = _as_batch(self.union.observation_spaces[index], obs)
         policy = self._method.policy_for(index)
-        rows = self.union.observe(index, batch)
+        try:
+            rows = self.union.observe(index, batch)
+        except (EnvironmentFault, ValueError) as error:  # ValueError: of no rows, or not as many in each entry
+            raise BadConfig(f"the observation {obs} is none of the task's space: {error}") from error
         if not np.isfinite(rows).all():
             raise BadConfig(f"the observation {obs} is NaN or infinite; a policy has no action for it.")
         actions = self.union.act(index, policy.act(rows) if deterministic else self._drawn(policy, rows))

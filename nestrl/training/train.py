@@ -1,6 +1,5 @@
 """What `nestrl.train` and the command line's `train` and `resume` do: choose, configure, run."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,8 +66,6 @@ def configure(
     steps_scale = decode(float, steps_scale, "steps_scale")
     import_modules(imports)
     chosen = sequence if isinstance(sequence, TaskSequence) else find_sequence(str(sequence))
-    if not 0 < steps_scale < math.inf:
-        raise BadConfig(f"steps_scale is {steps_scale}; it must be finite and above 0.")
     if steps_scale != 1.0:
         chosen = chosen.with_steps(steps_scale)
     options = dict(options or {})
@@ -78,9 +75,11 @@ def configure(
 
 
 def _wanted_agent(sequence: TaskSequence, algorithm: Any) -> AgentConfig:
-    """Return the learner that a sequence wants; another algorithm has its own settings, and none of these."""
+    """Return the learner that a sequence wants; another algorithm has its own hyperparameters and simulations."""
     wanted = decode(AgentConfig, sequence.agent, f"agent of the sequence {sequence.name!r}")
-    return wanted if algorithm in (None, wanted.algorithm) else AgentConfig(str(algorithm))
+    if algorithm in (None, wanted.algorithm):
+        return wanted
+    return replace(wanted, algorithm=str(algorithm), hyperparameters={}, n_envs=0)
 
 
 def resume(folder: str | Path, *, display: Display | None = None) -> Run:

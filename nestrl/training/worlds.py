@@ -30,6 +30,7 @@ class Worlds:
     def __init__(self, sequence: TaskSequence, simulations: int) -> None:
         """`simulations` is the number of episodes that are evaluated side by side."""
         self._tasks = sequence.tasks
+        self._trained = [sequence.task_index(name) for name in sequence.trained_tasks]
         self._examined: list[VectorEnv[Any, Any, Any]] = []
         with ExitStack() as unless_all_fit:
             unless_all_fit.callback(self.close)
@@ -47,17 +48,17 @@ class Worlds:
         return TaskVecEnv(environment, self.union, task_index, task.success_threshold, task.reward_scale)
 
     def training_jointly(self, simulations: int) -> JointVecEnv:
-        """Return new simulations of all tasks, as equally many of each as the number allows, not yet seeded."""
+        """Return new simulations of all tasks that are trained, as equally many of each as the number allows."""
         self.require_room(simulations)
-        n_tasks = len(self._tasks)
-        shares = [simulations // n_tasks + (task < simulations % n_tasks) for task in range(n_tasks)]
-        return JointVecEnv([self.training(task, share) for task, share in enumerate(shares)])
+        n_tasks = len(self._trained)
+        shares = [simulations // n_tasks + (place < simulations % n_tasks) for place in range(n_tasks)]
+        return JointVecEnv([self.training(*of_task) for of_task in zip(self._trained, shares, strict=True)])
 
     def require_room(self, simulations: int) -> None:
-        """Raise BadConfig when there are fewer simulations than tasks, so that they cannot be trained jointly."""
-        if simulations < len(self._tasks):
+        """Raise BadConfig when there are fewer simulations than tasks to train jointly."""
+        if simulations < len(self._trained):
             raise BadConfig(
-                f"{simulations} simulations cannot hold {len(self._tasks)} tasks at once; set agent.n_envs higher."
+                f"{simulations} simulations cannot hold {len(self._trained)} tasks at once; set agent.n_envs higher."
             )
 
     def try_out(self, policies: Sequence[Policy], task_index: int, episodes: int, seed: int) -> Trial:

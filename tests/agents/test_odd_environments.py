@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from nestrl.agents.environments import make_environment
+from nestrl.agents.environments import _one_bool, make_environment
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, EnvironmentFault
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
@@ -95,6 +95,19 @@ def test_any_environment_may_say_that_it_has_diverged() -> None:
 def test_success_must_be_one_bool() -> None:
     with pytest.raises(EnvironmentFault, match=r"^info\['is_success'\] has shape \(3,\); it must be one bool"):
         ended(trained("vector"))
+
+
+@pytest.mark.parametrize(
+    ("said", "means"), [(True, True), (np.int64(0), False), (np.ones(1), True), (None, False)]
+)
+def test_what_success_may_be(said: Any, means: bool) -> None:
+    assert _one_bool("is_success", said) is means
+
+
+@pytest.mark.parametrize("said", [np.nan, "False", "yes", object()])
+def test_what_is_no_bool_is_no_success(said: Any) -> None:
+    with pytest.raises(EnvironmentFault, match="it must be one bool"):
+        _one_bool("is_success", said)
 
 
 def test_a_vector_class_that_cannot_be_made_is_done_without() -> None:

@@ -128,6 +128,30 @@ class CannotBeMade(Point):
         raise OSError("no robot at /dev/ttyUSB0")
 
 
+class WithoutSpace(Point):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "observation_space":
+            raise AttributeError("no observation_space")
+        return super().__getattribute__(name)
+
+
+class CannotBeClosed(Point):
+    def close(self) -> None:
+        raise RuntimeError("motors hot")
+
+
+class Sized(Point):
+    def __init__(self, size: float) -> None:
+        super().__init__()
+
+
+class Astronomic(Point):
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+
+    def observe(self) -> np.ndarray:
+        return super().observe().astype(np.float64) + 1e300
+
+
 class NumpyTypes(Point):
     def step(self, action: np.ndarray) -> Any:
         observation, reward, terminated, truncated, info = super().step(action)
@@ -234,3 +258,23 @@ def test_an_unknown_package_is_named() -> None:
 def test_an_environment_that_cannot_be_made(check: Any) -> None:
     with pytest.raises(EnvironmentFault, match="no robot at"):
         check(CannotBeMade)
+
+
+@pytest.mark.parametrize(("environment", "what"), [(WithoutSpace, "observation_space"), (CannotBeClosed, "motors hot")])
+def test_what_a_first_look_meets_is_one_clear_error(check: Any, environment: type[Point], what: str) -> None:
+    with pytest.raises(EnvironmentFault, match=f"cannot be made, asked for its spaces and closed: .*{what}"):
+        check(environment)
+
+
+def test_arguments_reach_the_environment(check: Any) -> None:
+    with pytest.raises(EnvironmentFault, match="'size'.*--set NAME=VALUE"):
+        check(Sized)
+    gym.register("fitness/Again-v0", entry_point=Sized, max_episode_steps=200)
+    try:
+        assert {finding.level for finding in check_environment("fitness/Again-v0", {"size": 2.0})} == {"ok"}
+    finally:
+        del gym.registry["fitness/Again-v0"]
+
+
+def test_numbers_beyond_32_bits_are_found_as_a_learner_meets_them(check: Any) -> None:
+    assert "the observation was NaN or infinite at" in having(check(Astronomic), "error")

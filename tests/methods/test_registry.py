@@ -118,6 +118,14 @@ def test_measurements_are_numbers():
     assert as_numbers({"loss": torch.tensor(0.5), "phase": 2}) == {"loss": 0.5, "phase": 2.0}
     with pytest.raises(BadConfig, match="phase.*warm.*number"):
         as_numbers({"phase": "warm"})
+    with pytest.raises(BadConfig, match="gave None"):
+        as_numbers(None)
+
+
+def test_a_card_that_is_none_is_refused(foreign_package, monkeypatch):
+    monkeypatch.setattr(Foreign, "card", ("whole", "a tuple"))
+    with pytest.raises(BadConfig, match="must be a Card"):
+        find_method("foreign_package:Foreign")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_studies import ORDERS, made_up_counts, record, write_study
@@ -28,7 +29,7 @@ def twenty(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 def texts(figure: Figure) -> list[Text]:
     """Return the texts that are drawn."""
-    figure.canvas.draw()
+    FigureCanvasAgg(figure).draw()  # which knows the extents of texts
     beyond = set()  # ticks outside of their axis exist, but are not drawn
     for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
         low, high = sorted(axis.get_view_interval())

@@ -281,8 +281,8 @@ L2 = "methods: {l2: {space: {strength: {low: 1, high: 2}}}}"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sequences: [tiny-2]\ntrial: 3\n" + L2, r"line 3: a search has no 'trial'. Did you mean 'trials'"),
-        ("sequences: [tiny-2]\n" + L2, r"no trials; add it"),
+        ("sequences: [tiny-2]\ntrial: 3\n" + L2, r"line 3: a search has no key 'trial'. Did you mean 'trials'"),
+        ("sequences: [tiny-2]\n" + L2, r"no 'trials'; add it"),
         ("sequences: [tiny-2]\ntrials: 0\n" + L2, r"line 3: trials is 0"),
         ("sequences: [tiny-2]\ntrials: 3\nseeds: [1000, 7]\n" + L2, r"line 4: seeds are \[1000, 7\].*below 1000"),
         ("sequences: [tiny-2]\ntrials: 3\nseeds: 10\n" + L2, r"line 4"),

@@ -107,6 +107,31 @@ def test_any_tasks_fit(pairs: list[tuple[Space, Space]], n: int, seed: int) -> N
         np.testing.assert_array_equal(again.act(index, chosen), own)
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(np.iinfo(np.int64).min, np.iinfo(np.int64).max, (1,), np.int64),
+        spaces.Box(-np.finfo(np.float64).max, np.finfo(np.float64).max, (1,), np.float64),
+        spaces.Box(-1, 1, (0,)),
+    ],
+)
+def test_actions_that_cannot_be_stretched_are_refused(space: spaces.Box) -> None:
+    with pytest.raises(BadConfig, match="has no numbers, or bounds beyond"):
+        UnionSpace([BOX3], [space])
+
+
+def test_an_observation_outside_a_discrete_space_is_refused() -> None:
+    union = UnionSpace([spaces.Discrete(7, start=-3)], [REACH])
+    assert union.observe(0, np.array([3]))[0, 6] == 1
+    with pytest.raises(EnvironmentFault, match="outside its space"):
+        union.observe(0, np.array([3, 4]))
+
+
+def test_a_dict_whose_keys_a_file_would_not_give_back_is_refused() -> None:
+    with pytest.raises(BadConfig, match="text as keys"):
+        UnionSpace([spaces.Dict({1: spaces.Discrete(2)})], [REACH])
+
+
 def test_whole_numbers_are_rounded() -> None:
     union = UnionSpace([BOX3], [spaces.Box(0, 3, (1,), np.int64)])
     actions = np.array([-1, -0.7, -0.6, -0.1, 0.1, 0.6, 0.7, 1], np.float32)[:, None]

@@ -3,6 +3,7 @@
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tiny_worlds import HORIZON, TINY, tiny_config
 import nestrl
 from nestrl.errors import BadConfig
 from nestrl.methods import METHODS
+from nestrl.methods.finetune import Finetune, FinetuneOptions
 from nestrl.training.config import RunConfig
 from nestrl.training.display import Display
 from nestrl.training.life import Life
@@ -66,6 +68,31 @@ def test_all_tasks_at_once_are_trained_side_by_side(tmp_path: Path) -> None:
     finished = run(tiny_config(method="multitask", method_options={}), tmp_path / "run")
     assert finished.metrics.forward_transfer is None
     assert RunFolder(tmp_path / "run").summary()["missing_references"] is None
+
+
+def test_a_task_that_no_segment_trains_is_not_trained_jointly_either() -> None:
+    worlds = Worlds(replace(TINY, segments=TINY.segments[1:]), 1)
+    jointly = worlds.training_jointly(8)
+    assert [(part.task_index, part.num_envs) for part in jointly.parts] == [(1, 8)]
+    jointly.close()
+    worlds.close()
+
+
+class Hoards(Finetune):
+    """Keeps what no checkpoint holds."""
+
+    def __init__(self, options: FinetuneOptions, learner: Any, seed: int) -> None:
+        super().__init__(options, learner, seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"met": {1, 2}}
+
+
+def test_a_state_that_cannot_be_stored_is_refused_before_a_step_is_spent(tmp_path: Path) -> None:
+    config = tiny_config(method=f"{__name__}:Hoards", method_options={})
+    with pytest.raises(BadConfig, match=r"state_dict\(\)\.met is a set"):
+        run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_fewer_simulations_than_tasks_are_refused(tmp_path: Path) -> None:

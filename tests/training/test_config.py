@@ -70,7 +70,9 @@ def test_the_learner_is_what_the_sequence_wants_unless_the_user_says_otherwise()
     assert configure(tasks).agent == AgentConfig(**wanted)
     changed = configure(tasks, options={"agent.hyperparameters.gamma": 0.8, "agent.network": [8]}).agent
     assert changed == AgentConfig(network=(8,), n_envs=16, hyperparameters={"n_steps": 200, "gamma": 0.8})
-    assert configure(tasks, options={"agent.algorithm": "sac"}).agent == AgentConfig("sac")
+    narrow = replace(tasks, agent=wanted | {"network": [8], "heads": "per_task"})
+    with_sac = configure(narrow, options={"agent.algorithm": "sac"}).agent
+    assert with_sac == AgentConfig("sac", network=(8,), heads="per_task")
     assert configure(tasks, agent=AgentConfig(n_envs=4)).agent == AgentConfig(n_envs=4)
     with pytest.raises(UnknownName, match=r"agent of the sequence .*'n_env'.*Did you mean 'n_envs'"):
         configure(replace(tasks, agent={"n_env": 16}))

@@ -101,6 +101,8 @@ def test_loaded_agent_refuses_what_it_does_not_know(finished: Run) -> None:
         agent.predict(np.zeros(3), task="calm")
     with pytest.raises(BadConfig, match="NaN or infinite"):
         agent.predict(np.array([0.0, np.nan]), task="calm")
+    with pytest.raises(BadConfig, match="none of the task's space"):
+        agent.predict(np.zeros((0, 2)), task="calm")
     with pytest.raises(UnknownName, match="no task 0"):
         agent.predict(np.zeros(2), task=0)  # type: ignore[arg-type]
     with pytest.raises(BadConfig, match="not a tuple"):
@@ -188,7 +190,7 @@ def test_any_gymnasium_task_with_dict_or_discrete_spaces(tmp_path: Path, capsys:
     config = tiny_config(sequence=sequence, evaluation_episodes=2, final_episodes=2, evaluations_per_segment=1)
     result = run(config, tmp_path / "run", display=Plain())
     told = capsys.readouterr().out
-    assert "whether an episode of swing succeeds" in told and "of cart succeeds" not in told
+    assert "No episode of swing has told whether it succeeds" in told and "of cart has told" not in told
     agent = nestrl.load(result.path)
     action, _ = agent.predict(gym.make("CartPole-v1").reset(seed=0)[0], task="cart")
     assert action in (0, 1)

@@ -64,9 +64,9 @@ def test_only_whole_generations_are_lived(plan_file: Callable[..., Path]) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("tasks_per_lif: 2", r"line 3: a plan of lives has no 'tasks_per_lif'. Did you mean 'tasks_per_life'"),
-        ("seeds: 3", r"line 3: a plan of lives has no 'seeds'"),
-        ("population: 8", r"line 1: the plan has no tasks_per_life; add it"),
+        ("tasks_per_lif: 2", r"line 3: a plan of lives has no key 'tasks_per_lif'. Did you mean 'tasks_per_life'"),
+        ("seeds: 3", r"line 3: a plan of lives has no key 'seeds'"),
+        ("population: 8", r"line 1: a plan of lives has no 'tasks_per_life'; add it"),
         ("tasks_per_life: 3", r"line 3: tasks_per_life is 3, but 'tiny-2' has 2 tasks"),
         ("tasks_per_life: 0", r"line 3: tasks_per_life is 0; it must be at least 1"),
         ("tasks_per_life: 2\npopulation: 3", r"line 4: population is 3; it must be at least 4"),
