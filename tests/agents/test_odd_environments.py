@@ -97,9 +97,7 @@ def test_success_must_be_one_bool() -> None:
         ended(trained("vector"))
 
 
-@pytest.mark.parametrize(
-    ("said", "means"), [(True, True), (np.int64(0), False), (np.ones(1), True), (None, False)]
-)
+@pytest.mark.parametrize(("said", "means"), [(True, True), (np.int64(0), False), (np.ones(1), True), (None, False)])
 def test_what_success_may_be(said: Any, means: bool) -> None:
     assert _one_bool("is_success", said) is means
 
