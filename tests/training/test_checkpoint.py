@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from nestrl.errors import BadConfig
 from nestrl.training.checkpoint import KEPT, load_newest, save
 
 
@@ -49,7 +50,7 @@ def test_only_the_last_two_are_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_not_plain_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"state\.agent\[0\] is a Path|state\.agent\[0\] is a PosixPath"):
+    with pytest.raises(BadConfig, match=r"state\.agent\[0\] is a Path|state\.agent\[0\] is a PosixPath"):
         save(tmp_path, 1, {"agent": [tmp_path]})
     assert not list(tmp_path.iterdir())
 
