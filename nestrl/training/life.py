@@ -33,7 +33,7 @@ from nestrl.training.worlds import FINAL_SEED, Worlds
 from nestrl.training.writing import Log
 from nestrl.updates.regulated import RegulatedAdam
 
-SLICES = 50  # a segment is learned in this many slices: after each the run is logged and shown, and may be stopped
+SLICES = 50  # a segment is learned in this many slices: after each a method may pause, and the run be stopped
 
 
 class Life:
@@ -166,11 +166,14 @@ class Life:
                     self._save()
                 raise KeyboardInterrupt
             self.agent.algorithm.logger.name_to_value.clear()  # else a resumed run lacks losses of before
+            slice_end = (self.steps_here // slice_steps + 1) * slice_steps
             with self._clock.timing("training"):
-                self.steps_here += self.agent.learn(min(slice_steps, until - self.steps_here))
+                self.steps_here += self.agent.learn(min(slice_end, until) - self.steps_here)
             self._say_what_diverged()
-            self._notice()
-            if isinstance(self.method, Pausing):
+            paused = self.steps_here >= min(slice_end, segment.steps)  # not where only an evaluation is due
+            if paused:
+                self._notice()
+            if paused and isinstance(self.method, Pausing):
                 self.method.pause()
             self._log.write(
                 "training",
@@ -181,7 +184,7 @@ class Life:
                 diverged=self._diverged,
             )
             self._show()
-            if self._environment is not None and self._segments.ends_early(self._environment.tally):
+            if paused and self._environment is not None and self._segments.ends_early(self._environment.tally):
                 return self._end_segment()
         return self._end_segment() if self.steps_here >= segment.steps else False
 

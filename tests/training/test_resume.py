@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from tiny_worlds import AGENTS, TINY, tasks, tiny_config
 
 import nestrl
 from nestrl.errors import BadConfig, DamagedCheckpoint, RunExists
+from nestrl.methods.finetune import Finetune, FinetuneOptions
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training import checkpoint
 from nestrl.training.checkpoint import load_newest
@@ -230,6 +231,30 @@ def test_evaluation_leaves_training_alone(tmp_path: Path) -> None:
     runs = [run(config, tmp_path / name) for name, config in (("often", often), ("seldom", seldom))]
     weights = [(each.path / "policy.safetensors").read_bytes() for each in runs]
     assert weights[0] == weights[1]
+
+
+class Restless(Finetune):
+    """Notes where it pauses."""
+
+    pauses: ClassVar[list[float]] = []
+
+    def __init__(self, options: FinetuneOptions, learner: Any, seed: int) -> None:
+        super().__init__(options, learner, seed)
+
+    def pause(self) -> None:
+        self.pauses.append(self._learner.progress)
+
+
+def test_evaluation_leaves_pauses_where_they_are(tmp_path: Path) -> None:
+    """A segment's slices hold several rollouts, and evaluations come within them."""
+    long = replace(TINY, segments=(Segment("calm", 6400),))
+    seen = []
+    for count in (1, 3, 7):
+        config = tiny_config(sequence=long, method=f"{__name__}:Restless", method_options={})
+        run(replace(config, evaluations_per_segment=count), tmp_path / str(count))
+        seen.append(list(Restless.pauses))
+        Restless.pauses.clear()
+    assert seen[0] == seen[1] == seen[2] == [place / 50 for place in range(1, 51)]
 
 
 def test_other_process_cannot_write_the_same_run(tmp_path: Path) -> None:
