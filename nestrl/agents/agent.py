@@ -23,7 +23,7 @@ from nestrl.agents.trial import Trial, TryOut
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
 from nestrl.agents.vec_env import TaskVecEnv, Whole
 from nestrl.errors import BadConfig, TrainingDiverged
-from nestrl.tasks.union import UnionSpace
+from nestrl.tasks.union import Observations, UnionSpace
 
 OPTIMIZER_OPTIONS = {"eps": 1e-5, "fused": True}
 """eps as stable-baselines3 has it for PPO; fused steps take a fifth of the time of ordinary ones."""
@@ -166,6 +166,10 @@ class Agent:
     def tally(self) -> Tally:
         """The training episodes of this segment that have finished."""
         return self.algorithm.env.tally  # type: ignore[no-any-return]
+
+    def recent_observations(self) -> Observations:
+        """Return what training has met last, (m, D + N)."""
+        return self.algorithm.env.recent_observations()  # type: ignore[no-any-return]
 
     def allow_trials(self, try_out: TryOut) -> None:
         """Let policies be tried out in training episodes from now on."""

@@ -178,7 +178,7 @@ class Nested(Taught):
         if self._current is None:
             return
         if self._has("peak"):
-            self._peak.pause(self._learner.tally)
+            self._peak.pause(self._learner.tally, self._learner.recent_observations)
         if self._count_rival(self._rival.pause()):
             self._peak.start_segment(self._learner.tally)
 
@@ -186,6 +186,7 @@ class Nested(Taught):
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
         if not self._count_rival(self._rival.finish()) and self._peak.take():
             self._clock.count("peak")
+            observations = observations if self._peak.seen is None else self._peak.seen
         super().end(segment_index, task_index, observations)
         self._slow.forget(task_index)
         self._current = None

@@ -86,6 +86,10 @@ class Learner(Protocol):
         """The training episodes of this segment that have finished."""
         ...
 
+    def recent_observations(self) -> Observations:
+        """Return what training has met last, (m, D + n_tasks): what `end` is given, at any time."""
+        ...
+
     def actor_groups(self) -> Mapping[str, list[Parameter]]:
         """Return the actor's parameters by depth: trunk_0, trunk_1, ..., head, log_std."""
         ...

@@ -6,13 +6,16 @@ the best round of training episodes is remembered, and taken instead of the last
 
     mean return of the best round - of the last one > 3 standard errors
 
-(3, since the best of many rounds has had luck.) No step is spent on that, and no evaluation looked at.
+(3, since the best of many rounds has had luck.) No step is spent on that, and no evaluation looked at. What it met is
+remembered with the policy: as a teacher on what the last one met, it would be asked where it never goes.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -36,8 +39,10 @@ class Peak:
         self._best: Tally | None = None
         self._last: Tally | None = None
         self._values: list[Tensor] = []
+        self.seen: NDArray[np.float32] | None = None
+        """What the remembered policy met, (m, D + n_tasks)."""
 
-    def pause(self, tally: Tally) -> None:
+    def pause(self, tally: Tally, recent_observations: Callable[[], NDArray[np.float32]]) -> None:
         """Between two rollouts: look at a round of episodes that has become whole, and remember its policy if best."""
         latest = tally.since(self._mark)
         if latest.rounds < 1 or latest.episodes < ENOUGH:
@@ -45,6 +50,7 @@ class Peak:
         self._last, self._mark = latest, tally
         if self._best is None or self._last.mean >= self._best.mean:
             self._best, self._values = self._last, values_of(self._parameters)
+            self.seen = recent_observations()
 
     def take(self) -> bool:
         """Go back to the remembered policy where the last one is clearly worse; return whether that was so."""
@@ -60,11 +66,12 @@ class Peak:
         """Return the rounds and the remembered policy."""
         rounds = {"mark": self._mark, "best": self._best, "last": self._last}
         return {name: None if round_ is None else list(round_) for name, round_ in rounds.items()} | {
-            "values": [value.clone() for value in self._values]
+            "values": [value.clone() for value in self._values],
+            "seen": self.seen,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._mark = Tally(*state["mark"])
         self._best, self._last = (None if state[key] is None else Tally(*state[key]) for key in ("best", "last"))
-        self._values = list(state["values"])
+        self._values, self.seen = list(state["values"]), state.get("seen")  # which older checkpoints lack

@@ -44,6 +44,9 @@ class FakeLearner:
     def policy(self):
         return self
 
+    def recent_observations(self):
+        return np.zeros((4, FEATURES + TASKS), np.float32)
+
     def output(self, observations):
         outputs = self.head(self.trunk(observations))
         if self.discrete:

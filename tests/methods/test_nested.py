@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -5,9 +6,10 @@ from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods.cloning import Cloning, CloningOptions
 from nestrl.methods.nested import Nested, NestedOptions
 from nestrl.nested.levels import REMOVABLE
+from nestrl.nested.peak import Peak
 from nestrl.updates.drift import drift_between
 
-from .fake_learner import FEATURES, FakeLearner, live
+from .fake_learner import FEATURES, TASKS, FakeLearner, live
 from .keeping import finetune, keeps_and_learns, parameters_after, resumes_exactly, same
 
 
@@ -105,6 +107,17 @@ def test_a_skill_that_the_slow_policy_hardly_keeps_is_given_room():
     method.load_state_dict(state)
     method.begin(2, 2)
     assert method.state_dict()["dual_weights"]["limits"][:2].tolist() == pytest.approx([0.1, 0.03])
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_teacher_remembers_what_the_policy_that_is_kept_has_met(taken, monkeypatch):
+    learner = FakeLearner()
+    method = nested()(learner)
+    method.begin(0, 0)
+    method._peak.seen = np.ones((8, FEATURES + TASKS), np.float32)
+    monkeypatch.setattr(Peak, "take", lambda self: taken)
+    method.end(0, 0, np.zeros((8, FEATURES + TASKS), np.float32))
+    assert (method.state_dict()["memory"]["fields"]["observations"] == float(taken)).all()
 
 
 class Standing(FakeLearner):

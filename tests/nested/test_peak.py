@@ -1,5 +1,6 @@
 """The best policy of a segment is gone back to where the last one is clearly worse, and only there."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import Parameter
@@ -11,7 +12,7 @@ SIMULATIONS = 30
 
 
 def after(levels, resume_at=None):
-    """Lead through rounds with these mean returns; the policy of each is its number. Return what is kept."""
+    """Lead through rounds with these mean returns; a policy is its number. Return what is kept, and what it met."""
     policy, tally = Parameter(torch.zeros(2)), Tally(SIMULATIONS)
     peak = Peak([policy])
     peak.start_segment(tally)
@@ -20,30 +21,31 @@ def after(levels, resume_at=None):
         for _ in range(2):  # half a round between two pauses
             half = SIMULATIONS // 2
             tally = tally.plus(Tally(0, half, level * half, (level**2 + 1) * half, 0))  # standard deviation 1
-            peak.pause(tally)
+            peak.pause(tally, lambda met=number: np.full((3, 2), met, np.float32))
         if number == resume_at:
             state = peak.state_dict()
             peak = Peak([policy])
             peak.load_state_dict(state)
     taken = peak.take()
-    return taken, policy[0].item()
+    return taken, policy[0].item(), None if peak.seen is None else float(peak.seen.max())
 
 
 @pytest.mark.parametrize("resume_at", [None, 1, 2])
 def test_what_was_clearly_better_comes_back(resume_at):
-    assert after([0.0, 3.0, 1.0, 0.0], resume_at) == (True, 1.0)
+    assert after([0.0, 3.0, 1.0, 0.0], resume_at) == (True, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("levels", [[0.0, 1.0, 2.0], [0.0, 2.0, 1.5], [1.0], []], ids=["last", "chance", "one", "none"])
 def test_else_the_last_one_stays(levels):
-    assert after(levels) == (False, max(0.0, len(levels) - 1.0))
+    assert after(levels)[:2] == (False, max(0.0, len(levels) - 1.0))
 
 
 def test_a_new_segment_forgets():
     policy = Parameter(torch.zeros(1))
     peak = Peak([policy])
     good, bad = Tally(1, 100, 500.0, 2600.0), Tally(1, 200, 500.0, 2700.0)
-    peak.pause(good)
+    peak.pause(good, lambda: np.zeros((1, 2), np.float32))
     peak.start_segment(good)
-    peak.pause(bad)
+    assert peak.seen is None
+    peak.pause(bad, lambda: np.zeros((1, 2), np.float32))
     assert not peak.take()
