@@ -67,8 +67,8 @@ class Life:
             worlds = self.worlds
             self.agent, self.method = learner_and_method(config, worlds.union, rows, worlds.try_out)
             cast(RegulatedAdam, self.agent.optimizer).attach(self.method.regulate)
-            to_tensors(self.method.state_dict(), "state_dict()")  # refuses a foreign method's before, not after, work
             if not resume:
+                to_tensors(self.method.state_dict(), "state_dict()")  # refuses a foreign method's before it has worked
                 self.folder.create(config)
             self._log = Log(self.folder.log)
             opened.callback(self._log.close)
@@ -173,8 +173,8 @@ class Life:
             paused = self.steps_here >= min(slice_end, segment.steps)  # not where only an evaluation is due
             if paused:
                 self._notice()
-            if paused and isinstance(self.method, Pausing):
-                self.method.pause()
+                if isinstance(self.method, Pausing):
+                    self.method.pause()
             self._log.write(
                 "training",
                 steps=self.steps,
