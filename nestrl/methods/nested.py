@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
+from nestrl.agents.policies import EXPLORATION
 from nestrl.agents.trial import Trial
 from nestrl.errors import BadConfig, UnknownName, nearest, require_not_negative, require_positive
 from nestrl.methods.acting_as import try_skills
@@ -27,7 +28,7 @@ from nestrl.methods.taught import Taught
 from nestrl.nested.consultation import Consultation, or_zero
 from nestrl.nested.dual_weights import DualWeights
 from nestrl.nested.levels import REMOVABLE, Clock
-from nestrl.nested.meta_controller import ConstantController, Orders, find_controller
+from nestrl.nested.meta_controller import ConstantController, Context, Orders, find_controller
 from nestrl.nested.meta_gradient import effects
 from nestrl.nested.peak import Peak
 from nestrl.nested.rival import Rival
@@ -126,6 +127,8 @@ class Nested(Taught):
         self._options, self._depths = options, Depths(learner.actor_groups())
         self._clock = Clock({"meta_controller": options.consult_every})
         controller = find_controller(options.meta_controller) if self._has("meta_controller") else ConstantController()
+        if isinstance(controller, ConstantController):
+            self._require_effect(controller.orders(Context()))
         n_parameters = sum(parameter.numel() for parameter in self._parameters)
         rate = options.meta_learning_rate if self._has("meta_controller") else 0.0
         self._consultation = Consultation(controller, rate, n_parameters)
@@ -249,6 +252,16 @@ class Nested(Taught):
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
         self._current, self._met, self._sources = state["current"], list(state["met"]), list(state["sources"])
         self._start_drifts = dict(state.get("start_drifts", {}))  # which older checkpoints lack
+
+    def _require_effect(self, constants: Orders) -> None:
+        """Raise BadConfig for constant orders that nothing here obeys."""
+        if constants.code_step != Orders().code_step and not self._has("task_code"):
+            raise BadConfig("The order code_step does something only with the level task_code in levels; leave it out.")
+        if constants.noise != Orders().noise and EXPLORATION not in self._learner.code_of(0):
+            raise BadConfig(
+                "The order noise does something only where each task has a log_std of its own, with PPO and Box "
+                "actions; leave it out."
+            )
 
     def _set_limits(self) -> None:
         """Hold each old task to the drift limit, or to more where what is gone on from could not meet half of that."""

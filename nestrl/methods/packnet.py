@@ -42,7 +42,7 @@ class PackNet:
 
     A task that comes back trains its own weights on, if no other came after it; otherwise nothing moves, since later
     tasks build on them. Between pruning and the next rollout nothing moves either: what was collected before came from
-    another policy.
+    another policy. So a segment needs four rollouts or more: of fewer, none is left to retrain in.
     """
 
     card: ClassVar[Card] = Card(

@@ -1,5 +1,6 @@
 """Where a run stands: its agent, method and environments, how far it is, and how that is saved and found again."""
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -88,7 +89,7 @@ class Life:
         if error is not None and not isinstance(error, BadConfig | TrainingDiverged):  # which would only come again
             saved = any(self.folder.checkpoints.glob("*"))
             what = "What the last checkpoint holds is safe; go on" if saved else "Nothing is saved yet; begin anew"
-            error.add_note(f"{what} with: nestrl resume {self.folder.path}")
+            error.add_note(f"{what} with: {self.folder.resuming}")
         self._closing.__exit__(kind, error, trace)
 
     @property
@@ -321,7 +322,7 @@ class Life:
                 self.display.say(
                     f"No episode of {task.name} has told whether it succeeds; while none does, all count as failed: "
                     'put info["is_success"] into every step, or give the task a success_threshold on the return '
-                    f"(`nestrl check {task.env_id}`)."
+                    f"(`nestrl check {shlex.quote(task.env_id)}`)."
                 )
 
     def _say_what_diverged(self) -> None:

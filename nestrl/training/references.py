@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def how_to_make(missing: Sequence[str], run_folder: Path) -> str:
     """Return the sentence that says which references are missing and how to get them."""
     return (
         f"Forward transfer needs reference curves of {', '.join(missing)}, trained from scratch; make them with: "
-        f"nestrl reference {run_folder} --seeds 0 1 2"
+        f"nestrl reference {shlex.quote(str(run_folder))} --seeds 0 1 2"
     )
 
 

@@ -59,7 +59,7 @@ class Run:
         for a skill whose segment, with its trials, took over 1.5 times the steps of its reference.
         """
         if not (self.curves.complete and self.folder.reported):
-            raise BadConfig(f"{self.path} is not finished; go on with: nestrl resume {self.path}")
+            raise BadConfig(f"{self.path} is not finished; go on with: {self.folder.resuming}")
         references = long_enough(find_references(self.config, self._versions_then()), self.curves)
         return metrics(self.curves, references, self.config.target_success)
 

@@ -13,6 +13,7 @@ checkpoints/       the last two, each enough to go on exactly
 import json
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -76,12 +77,17 @@ class RunFolder:
         """Whether the run in it has written its report, which is the last that it does."""
         return (self.path / "metrics.json").is_file()
 
+    @property
+    def resuming(self) -> str:
+        """The command, for a shell, that goes on with the run."""
+        return f"nestrl resume {shlex.quote(str(self.path))}"
+
     def require_free(self) -> None:
         """Raise RunExists if there is something already, other than what a kill in `create` has left."""
         if not os.path.lexists(self.path):
             return
         if not self.path.is_dir() or any(file.name not in HALF_MADE for file in self.path.iterdir()):
-            resume = f"go on with it by `nestrl resume {self.path}`"
+            resume = f"go on with it by `{self.resuming}`"
             remedy = resume if self.begun else "it holds no run, so move it away"
             raise RunExists(
                 f"{self.path} exists already and is never overwritten; {remedy}, or choose another place with --folder."
@@ -204,7 +210,7 @@ class RunFolder:
         try:
             content = json.loads(path.read_text())
         except FileNotFoundError as error:
-            raise BadConfig(f"{path} is not there yet; train, or go on with `nestrl resume {self.path}`.") from error
+            raise BadConfig(f"{path} is not there yet; train, or go on with `{self.resuming}`.") from error
         except ValueError as error:
             raise self._damaged(name, error) from error
         if not isinstance(content, dict):
@@ -212,7 +218,7 @@ class RunFolder:
         return content
 
     def _damaged(self, name: str, error: Exception | str) -> BadConfig:
-        return BadConfig(f"{self.path / name} is damaged ({error}); `nestrl resume {self.path}` writes it anew.")
+        return BadConfig(f"{self.path / name} is damaged ({error}); `{self.resuming}` writes it anew.")
 
 
 def versions() -> dict[str, str | None]:

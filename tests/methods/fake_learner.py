@@ -91,7 +91,8 @@ class FakeLearner:
             weight[:, FEATURES + target] = weight[:, FEATURES + source]
 
     def code_of(self, task_index):
-        return {"inputs": self.trunk[0].weight.data[:, FEATURES + task_index], "log_std": self.log_std.data[task_index]}
+        code = {"inputs": self.trunk[0].weight.data[:, FEATURES + task_index]}
+        return code if self.discrete else code | {"log_std": self.log_std.data[task_index]}
 
     def trial(self, policies, task_index, episodes, first=0, *, charged=True):
         """An episode's return is minus the mean error on a few observations, the same for all policies."""

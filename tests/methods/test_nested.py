@@ -246,6 +246,18 @@ def test_mistakes_get_one_clear_error(options, error, says):
         NestedOptions(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "discrete", "says"),
+    [
+        ({"levels": ("meta_controller",), "meta_controller": "constant:code_step=2"}, False, "task_code"),
+        ({"meta_controller": "constant:noise=.01"}, True, "log_std"),
+    ],
+)
+def test_a_constant_order_that_nothing_obeys_is_refused(options, discrete, says):
+    with pytest.raises(BadConfig, match=says):
+        nested(**options)(FakeLearner(discrete=discrete))
+
+
 def test_constants_cannot_learn_inside_a_life():
     with pytest.raises(BadConfig, match="learned"):
         nested(meta_learning_rate=0.1)(FakeLearner())
