@@ -25,8 +25,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "updates": {"errors", "agents", "tasks"},
     "nested": {"errors", "updates", "agents", "tasks"},
     "methods": {"errors", "decode", "nested", "updates", "agents", "tasks"},
+    "identity": {"errors", "methods", "updates", "agents", "tasks"},
     "evaluation": {"errors", "agents", "tasks"},
-    "training": {"errors", "decode", "tasks", "agents", "updates", "nested", "methods", "evaluation"},
+    "training": {"errors", "decode", "tasks", "agents", "updates", "nested", "methods", "identity", "evaluation"},
     "studies": {
         "errors",
         "document",
@@ -36,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "updates",
         "nested",
         "methods",
+        "identity",
         "evaluation",
         "training",
     },

@@ -41,7 +41,7 @@ class RunConfig:
     checkpoint_every: evaluations between checkpoints; the end of a segment always has one.
     final_episodes: episodes of each task when all is done, for the success rates with intervals.
     boundaries: "given", or "detected": the learner is told neither task nor boundary, and notices by itself
-        (nestrl/training/unlabelled.py).
+        (nestrl/identity/unlabelled_training.py).
     identity: of the task in testing, "told", "observed" (it is recognised from each observation) or "tried" (three
         episodes with each known task decide).
     imports: modules that register environments, sequences or methods.

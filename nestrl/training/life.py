@@ -16,6 +16,8 @@ from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.evaluation.rollouts import Episodes
+from nestrl.identity.unlabelled_testing import Recognised
+from nestrl.identity.unlabelled_training import Unlabelled
 from nestrl.methods import as_numbers
 from nestrl.methods.protocol import Pausing
 from nestrl.tasks.sequence import Segment
@@ -23,13 +25,12 @@ from nestrl.training.alarms import alarms
 from nestrl.training.checkpoint import Checkpoint, load_newest, save, to_tensors, used
 from nestrl.training.config import RunConfig, import_modules
 from nestrl.training.display import Display, Moment
-from nestrl.training.recognised import Recognised
+from nestrl.training.learner import common_rows, learner_and_method
 from nestrl.training.result import Run, counts, summary
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.segments import segments_of
 from nestrl.training.stopping import StopRequest
 from nestrl.training.stopwatch import Stopwatch
-from nestrl.training.unlabelled import Unlabelled, common_rows, learner_and_method
 from nestrl.training.worlds import FINAL_SEED, Worlds
 from nestrl.training.writing import Log
 from nestrl.updates.regulated import RegulatedAdam

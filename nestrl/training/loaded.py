@@ -19,8 +19,8 @@ from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.methods import find_method
 from nestrl.methods.protocol import Observations, Policy
 from nestrl.training.checkpoint import load_newest, used
+from nestrl.training.learner import learner_and_method
 from nestrl.training.run_folder import RunFolder
-from nestrl.training.unlabelled import learner_and_method
 from nestrl.training.worlds import FINAL_SEED, Worlds
 
 

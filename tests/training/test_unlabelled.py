@@ -20,12 +20,12 @@ from nestrl.errors import BadConfig
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.from_scratch import alone_from_scratch
+from nestrl.training.learner import common_rows
 from nestrl.training.life import Life
 from nestrl.training.loaded import load
 from nestrl.training.references import reference_path
 from nestrl.training.result import Run
 from nestrl.training.trainer import run
-from nestrl.training.unlabelled import common_rows
 from nestrl.training.worlds import Worlds
 from nestrl.updates.regulated import RegulatedAdam
 

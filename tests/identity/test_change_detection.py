@@ -2,7 +2,7 @@
 
 import torch
 
-from nestrl.nested.change_detection import CONFIRMATIONS, KEPT, PATIENCE, SLICES_KEPT, THRESHOLD, ChangeDetector
+from nestrl.identity.change_detection import CONFIRMATIONS, KEPT, PATIENCE, SLICES_KEPT, THRESHOLD, ChangeDetector
 
 WIDTH = 6
 

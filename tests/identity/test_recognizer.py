@@ -2,7 +2,7 @@
 
 import torch
 
-from nestrl.nested.recognition import Recognizer
+from nestrl.identity.recognizer import Recognizer
 
 N_TASKS, FEATURES = 4, 3
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from nestrl.agents.agent import Simulations
 from nestrl.agents.trial import TryOut
+from nestrl.identity.recognizer import Recognizer
+from nestrl.identity.recognizing import Recognizing, tried_out
 from nestrl.methods.acting_as import ActingAs
 from nestrl.methods.protocol import Method, Observations, Pausing, Policy
-from nestrl.methods.recognizing import Recognizing, tried_out
-from nestrl.nested.recognition import Recognizer
 from nestrl.updates.regulated import Update
 
 SAMPLES = 2048

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nestrl.agents.actor_output import ActorOutput
+from nestrl.identity.recognizer import Recognizer
 from nestrl.methods.acting_as import ActingAs
 from nestrl.methods.halving import Play, successive_halving
 from nestrl.methods.protocol import Observations, Policy
-from nestrl.nested.recognition import Recognizer
 
 EPISODES = 3
 """Episodes a known task in which the bandit chooses."""

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from nestrl.methods.recognizing import Recognizing, tried_out
-from nestrl.nested.recognition import Recognizer
+from nestrl.identity.recognizer import Recognizer
+from nestrl.identity.recognizing import Recognizing, tried_out
 
-from .fake_learner import FEATURES, TASKS, FakeLearner
+from ..methods.fake_learner import FEATURES, TASKS, FakeLearner
 
 
 def observations(learner, task):
