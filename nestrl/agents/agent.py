@@ -16,7 +16,7 @@ from nestrl.agents.algorithms import algorithm_class, hyperparameters, policy_cl
 from nestrl.agents.config import AgentConfig
 from nestrl.agents.experience import Experience, experience_of
 from nestrl.agents.joint_vec_env import JointVecEnv
-from nestrl.agents.policies import ActorGroups, Architecture, OwnPolicy, Policy, copy_code
+from nestrl.agents.policies import ActorGroups, Architecture, LivePolicy, OwnPolicy, copy_code
 from nestrl.agents.saved_state import copied, load_random_state, load_replay_state, random_state, replay_state
 from nestrl.agents.tally import Tally
 from nestrl.agents.trial import Trial, TryOut
@@ -86,9 +86,9 @@ class Agent:
         self._first_entropy_coefficient = copied(getattr(self.algorithm, "log_ent_coef", None))
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> LivePolicy:
         """The policy being learned: a live view."""
-        return Policy(self.algorithm.policy)
+        return LivePolicy(self.algorithm.policy)
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:

@@ -336,7 +336,7 @@ def _code_of(trunk: Trunk, heads: dict[str, Heads], width: int, task: int) -> di
     return code
 
 
-class Policy:
+class LivePolicy:
     """A way to act in every task: a live view of a network. Asking it changes nothing and draws no random numbers."""
 
     def __init__(self, network: ActorCriticPolicy | SACPolicy) -> None:
@@ -353,7 +353,7 @@ class Policy:
         return self.network.actor_distribution(observations)
 
 
-class OwnPolicy(Policy):
+class OwnPolicy(LivePolicy):
     """A policy with a network of its own, that nobody else trains."""
 
     def __init__(self, network: ActorCriticPolicy | SACPolicy, values: Sequence[Tensor] | None = None) -> None:
