@@ -7,7 +7,7 @@ import torch
 from nestrl.identity.recognizer import Recognizer
 from nestrl.identity.recognizing import Recognizing, tried_out
 
-from ..methods.fake_learner import FEATURES, TASKS, FakeLearner
+from .fake_learner import FEATURES, TASKS, FakeLearner
 
 
 def observations(learner, task):
