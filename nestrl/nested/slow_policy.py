@@ -27,8 +27,8 @@ class SlowPolicy:
     A candidate starts from the fast policy and is distilled from the teachers of all tasks: it is held to their
     answers, never to its own earlier ones, so drift does not add up over tasks. It is committed when on fresh memory
     batches every task's drift is within the limit, or not above that of the policy which answers for the task until
-    then (this one, or for what it has not taken in the fast one). A short distillation must leave less than that; if
-    one of the usual length leaves more, there is a last, long one.
+    then (this one, or for what it has not taken in the fast one). A short distillation comes first, and must leave a
+    third of that at most; where one of the usual length leaves too much, there is a last, long one.
 
     drift_limit: in nats.
     """
