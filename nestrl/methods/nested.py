@@ -72,7 +72,7 @@ class NestedOptions:
     capacity: int = 4096
     """Remembered observations a task."""
     consolidation: int = 500
-    """Gradient steps of the distillation in which the slow policy takes a task in; a quarter where that is enough."""
+    """Gradient steps of each distillation in which the slow policy takes a task in."""
 
     def __post_init__(self) -> None:
         for level in self.levels:
@@ -114,9 +114,9 @@ class Nested(Taught):
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, rival, slow policy",
         paper="none (this package)",
         stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
-        cost="one backward pass of the actor over 512 remembered observations a gradient step, 125 at each boundary "
-        "(500 after a won race, and 500 to 4000 more where a skill suffers); 8 episodes with each earlier skill at a "
-        "task's start, counted as its steps",
+        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary "
+        "(2000 after a won race, and once more where a skill suffers); 8 episodes with each earlier skill at a task's "
+        "start, counted as its steps",
         own_policies=True,
     )
 

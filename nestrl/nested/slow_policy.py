@@ -1,6 +1,5 @@
 """The slowest level of a run: a second actor that takes in a skill only where no skill becomes worse by it."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,11 +13,8 @@ from nestrl.updates.values import n_bytes, put_values, values_of
 
 JUDGED = 2048
 """Remembered observations on which a candidate is judged, shared by the tasks; other ones than it was trained on."""
-QUICK, WELL = 1 / 4, 1 / 3
-"""The first attempt has this share of the steps, and this share of the limits: mostly that is all it takes, and what is
-left well within the limits does not add up."""
 PATIENT = DistillationOptions()
-"""Of the last attempt. A skill that is not taken in makes the next one harder to take in, and forbids a race."""
+"""Of the second attempt. A skill that is not taken in makes the next one harder to take in, and forbids a race."""
 
 
 class SlowPolicy:
@@ -27,8 +23,7 @@ class SlowPolicy:
     A candidate starts from the fast policy and is distilled from the teachers of all tasks: it is held to their
     answers, never to its own earlier ones, so drift does not add up over tasks. It is committed when on fresh memory
     batches every task's drift is within the limit, or not above that of the policy which answers for the task until
-    then (this one, or for what it has not taken in the fast one). A short distillation comes first, and must leave a
-    third of that at most; where one of the usual length leaves too much, there is a last, long one.
+    then (this one, or for what it has not taken in the fast one); if not, it is distilled once more, for longer.
 
     drift_limit: in nats.
     """
@@ -71,13 +66,12 @@ class SlowPolicy:
         left at `room` times the limit.
         """
         limits = self._limits(fast, _judged(memory, generator), room)
-        quick = replace(options, steps=max(1, round(QUICK * options.steps)))
-        for attempt, share in ((quick, WELL), (options, 1.0), (PATIENT, 1.0)):
+        for attempt in (options, PATIENT):
             if len(memory.tasks) > 1:
                 distill(candidate, memory, attempt, generator)
             drifts = _drifts(candidate, _judged(memory, generator))
             self.tried = dict(zip(memory.tasks, drifts.tolist(), strict=True))
-            if bool((drifts <= share * limits).all()):
+            if bool((drifts <= limits).all()):
                 self.policy, self.drifts = candidate, dict(self.tried)
                 self.commits += 1
                 return True

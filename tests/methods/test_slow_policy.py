@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from nestrl.nested.slow_policy import SlowPolicy
-from nestrl.updates.distillation import DistillationOptions, distill
+from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
 
 from .fake_learner import FakeLearner, FakePolicy
 
-HASTY = DistillationOptions(steps=1, learning_rate=1e-3)
+HASTY = DistillationOptions(steps=1)
 
 
 def memory_of(learner, tasks, generator):
@@ -64,36 +64,6 @@ def slow_with_the_first_skill():
     learn_and_remember(learner, memory, 1, generator)
     assert drifts(learner, memory, generator)[0] > 0.3
     return slow, learner, memory, generator
-
-
-@pytest.fixture
-def attempts(monkeypatch):
-    """The lengths of all distillations, in gradient steps."""
-    lengths = []
-
-    def noted(student, memory, options, generator):
-        lengths.append(options.steps)
-        return distill(student, memory, options, generator)
-
-    monkeypatch.setattr("nestrl.nested.slow_policy.distill", noted)
-    return lengths
-
-
-def test_what_is_not_lost_needs_a_short_distillation_only(slow_with_the_first_skill, attempts):
-    slow, learner, memory, generator = slow_with_the_first_skill
-    rows = learner.observations(0, 500)
-    memory.remember(0, rows, learner.output(rows), generator)  # as if the fast policy still were its teacher
-    usual = DistillationOptions(steps=100, learning_rate=1e-3)
-    assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, usual, generator)
-    assert attempts == [25]
-    assert max(slow.drifts.values()) < 0.01
-
-
-def test_what_a_short_distillation_leaves_halfway_is_distilled_on(slow_with_the_first_skill, attempts):
-    slow, learner, memory, generator = slow_with_the_first_skill
-    usual = DistillationOptions(steps=100)
-    assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, usual, generator)
-    assert attempts[:2] == [25, 100]
 
 
 @pytest.mark.learning
