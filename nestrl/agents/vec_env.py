@@ -117,7 +117,7 @@ class TaskVecEnv(Whole):
     def recent_observations(self) -> Observations:
         """Return late union observations (m, D + N) of training, m up to 8192, in no particular order.
 
-        They are the last ones; but where most episodes run in step, every k-th one, over a whole episode.
+        They are the last ones; but where all episodes run in step, every k-th one, over a whole episode.
         """
         return self._recent[: self._n_recent].reshape(-1, self._recent.shape[-1]).copy()
 
@@ -205,12 +205,13 @@ class TaskVecEnv(Whole):
             }
 
     def _choose_stride(self) -> None:
-        """Let the ring span a whole episode where most episodes are equally old, else as few steps as it may.
+        """Let the ring span a whole episode where all episodes are equally old, else as few steps as it may.
 
-        In step they would all show the same phase of an episode, and what is learned from them no other.
+        In step they would all show the same phase of an episode, and what is learned from them no other. Not so where
+        some have ended before their time limit; there older steps would only show an earlier policy.
         """
         self._longest = max(self._longest, int(self._lengths.max()))
-        in_step = 2 * np.bincount(self._lengths).max() > self.num_envs
+        in_step = bool((self._lengths == self._lengths[0]).all())
         self._stride = math.ceil(self._longest / len(self._recent)) if in_step else 1
 
     def _forget(self, ended: NDArray[np.bool_]) -> None:

@@ -163,10 +163,10 @@ def test_recent_observations_are_the_last_ones(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("lengths", "seen"),
-    [((9, 9, 9), [2, 5, 6]), ((9, 9, 2), [2, 5, 6]), (range(9, 30), [4, 5, 6])],
-    ids=["in step", "most in step", "each by itself"],
+    [((9, 9, 9), [2, 5, 6]), ((9, 9, 2), [4, 5, 6]), (range(9, 30), [4, 5, 6])],
+    ids=["all in step", "most in step", "each by itself"],
 )
-def test_where_episodes_run_in_step_recent_observations_are_of_a_whole_one(
+def test_where_all_episodes_run_in_step_recent_observations_are_of_a_whole_one(
     monkeypatch: pytest.MonkeyPatch, lengths: Sequence[int], seen: list[int]
 ) -> None:
     n, n_rows = len(lengths), 3
