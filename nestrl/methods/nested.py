@@ -33,9 +33,8 @@ from nestrl.nested.meta_gradient import effects
 from nestrl.nested.peak import Peak
 from nestrl.nested.rival import Rival
 from nestrl.nested.rounds import Rounds
-from nestrl.nested.slow_policy import SlowPolicy
+from nestrl.nested.slow_policy import PATIENT, Attempt, SlowPolicy, attempts
 from nestrl.nested.task_code import STARTS, TRIED, TaskCode, skilled
-from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
 from nestrl.updates.values import as_vector, put_values, values_of
@@ -314,9 +313,9 @@ class Nested(Taught):
         """
         fresh, fast = self._rival.fresh, self._learner.policy_with()
         candidate = self._learner.policy_with(self._slow.values if fresh else None)
-        options = DistillationOptions() if fresh else DistillationOptions(steps=self._options.consolidation)
+        tries = [Attempt(PATIENT)] * 2 if fresh else attempts(self._options.consolidation)
         room = ROOM if fresh else 1.0
-        committed = self._slow.consolidate(candidate, fast, self._memory, options, self._generator, room)
+        committed = self._slow.consolidate(candidate, fast, self._memory, tries, self._generator, room)
         if committed or fresh:
             put_values(candidate.parameters, self._parameters)
             self._start_drifts = {} if committed else dict(self._slow.tried)

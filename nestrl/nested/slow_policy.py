@@ -1,5 +1,7 @@
 """The slowest level of a run: a second actor that takes in a skill only where no skill becomes worse by it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +16,24 @@ from nestrl.updates.values import n_bytes, put_values, values_of
 JUDGED = 2048
 """Remembered observations on which a candidate is judged, shared by the tasks; other ones than it was trained on."""
 PATIENT = DistillationOptions()
-"""Of the second attempt. A skill that is not taken in makes the next one harder to take in, and forbids a race."""
+"""Of the last attempt. A skill that is not taken in makes the next one harder to take in, and forbids a race."""
+QUICK, WELL = 1 / 4, 1 / 3
+"""A first attempt of this share of the steps will do where it leaves this share of the limits, so that what is left does
+not add up. Mostly it does: the fast policy was held to the skills."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One distillation of a candidate, and what share of each limit it may leave."""
+
+    options: DistillationOptions
+    share: float = 1.0
+
+
+def attempts(steps: int) -> list[Attempt]:
+    """Return a quick attempt, the usual one of so many steps, and a long one."""
+    quick = DistillationOptions(steps=max(1, round(QUICK * steps)))
+    return [Attempt(quick, WELL), Attempt(DistillationOptions(steps=steps)), Attempt(PATIENT)]
 
 
 class SlowPolicy:
@@ -23,7 +42,7 @@ class SlowPolicy:
     A candidate starts from the fast policy and is distilled from the teachers of all tasks: it is held to their
     answers, never to its own earlier ones, so drift does not add up over tasks. It is committed when on fresh memory
     batches every task's drift is within the limit, or not above that of the policy which answers for the task until
-    then (this one, or for what it has not taken in the fast one); if not, it is distilled once more, for longer.
+    then (this one, or for what it has not taken in the fast one); if not, it is distilled further.
 
     drift_limit: in nats.
     """
@@ -56,22 +75,22 @@ class SlowPolicy:
         candidate: OwnPolicy,
         fast: OwnPolicy,
         memory: TeacherMemory,
-        options: DistillationOptions,
+        attempts: Sequence[Attempt],
         generator: torch.Generator,
         room: float = 1.0,
     ) -> bool:
         """Try to take in all tasks of the memory with a candidate that may be trained; tell whether it was committed.
 
-        Where there is but one task the candidate is taken as it is. A skill that this policy does not have yet may be
-        left at `room` times the limit.
+        Each attempt goes on from the one before. Where there is but one task the candidate is taken as it is. A skill
+        that this policy does not have yet may be left at `room` times the limit.
         """
         limits = self._limits(fast, _judged(memory, generator), room)
-        for attempt in (options, PATIENT):
+        for attempt in attempts:
             if len(memory.tasks) > 1:
-                distill(candidate, memory, attempt, generator)
+                distill(candidate, memory, attempt.options, generator)
             drifts = _drifts(candidate, _judged(memory, generator))
             self.tried = dict(zip(memory.tasks, drifts.tolist(), strict=True))
-            if bool((drifts <= limits).all()):
+            if bool((drifts <= attempt.share * limits).all()):
                 self.policy, self.drifts = candidate, dict(self.tried)
                 self.commits += 1
                 return True

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from nestrl.nested.slow_policy import SlowPolicy
+from nestrl.nested.slow_policy import PATIENT, Attempt, SlowPolicy, attempts
 from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
 
 from .fake_learner import FakeLearner, FakePolicy
 
-HASTY = DistillationOptions(steps=1)
+HASTY = [Attempt(DistillationOptions(steps=1))]
 
 
 def memory_of(learner, tasks, generator):
@@ -45,7 +45,7 @@ def test_brings_back_what_the_fast_policy_has_lost():
     slow = SlowPolicy(drift_limit=0.03)
     assert lost.max() > 0.3
     assert slow.consolidate(
-        learner.policy_with(), learner.policy_with(), memory, DistillationOptions(steps=400), generator
+        learner.policy_with(), learner.policy_with(), memory, attempts(400), generator
     )
     assert drifts(slow.policy, memory, generator).max() < 0.1
     assert (tuple(slow.drifts), slow.commits) == ((0, 1, 2), 1)
@@ -69,40 +69,36 @@ def slow_with_the_first_skill():
 @pytest.mark.learning
 def test_what_does_not_come_back_at_once_is_tried_once_more(slow_with_the_first_skill):
     slow, learner, memory, generator = slow_with_the_first_skill
-    assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator)
+    assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, [*HASTY, Attempt(PATIENT)], generator)
     assert drifts(slow.policy, memory, generator).max() < 0.04
     assert (tuple(slow.drifts), slow.commits) == ((0, 1), 2)
 
 
-def test_what_the_fast_policy_has_lost_is_not_committed(slow_with_the_first_skill, monkeypatch):
+def test_what_the_fast_policy_has_lost_is_not_committed(slow_with_the_first_skill):
     slow, learner, memory, generator = slow_with_the_first_skill
-    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
     assert not slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator)
     assert (tuple(slow.drifts), slow.commits) == ((0,), 1)
     assert drifts(slow.policy, memory, generator)[0] < 0.001
 
 
-def test_a_candidate_that_begins_without_the_new_skill_is_judged_by_who_has_it(slow_with_the_first_skill, monkeypatch):
+def test_a_candidate_that_begins_without_the_new_skill_is_judged_by_who_has_it(slow_with_the_first_skill):
     slow, learner, memory, generator = slow_with_the_first_skill
-    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
     ignorant = learner.policy_with(slow.values)  # as after a race that a fresh network won
     assert drifts(ignorant, memory, generator)[1] > 0.3
     assert not slow.consolidate(ignorant, learner.policy_with(), memory, HASTY, generator)
     assert (tuple(slow.drifts), slow.commits) == ((0,), 1)
 
 
-def test_a_new_skill_may_have_room_an_old_one_has_none(slow_with_the_first_skill, monkeypatch):
+def test_a_new_skill_may_have_room_an_old_one_has_none(slow_with_the_first_skill):
     slow, learner, memory, generator = slow_with_the_first_skill
-    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
     assert not slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator, room=1000)
     ignorant = learner.policy_with(slow.values)
     assert slow.consolidate(ignorant, learner.policy_with(), memory, HASTY, generator, room=1000)
     assert (tuple(slow.drifts), slow.commits) == ((0, 1), 2)
 
 
-def test_a_skill_learned_anew_is_judged_by_who_learned_it(slow_with_the_first_skill, monkeypatch):
+def test_a_skill_learned_anew_is_judged_by_who_learned_it(slow_with_the_first_skill):
     slow, learner, _, generator = slow_with_the_first_skill
-    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", HASTY)
     memory = TeacherMemory(500)
     learn_and_remember(learner, memory, 0, generator)  # by a network that has been through task 1
     outdated = learner.policy_with(slow.values)
@@ -113,14 +109,27 @@ def test_a_skill_learned_anew_is_judged_by_who_learned_it(slow_with_the_first_sk
     assert slow.drifts == {}
 
 
-def test_is_not_committed_where_a_skill_would_become_worse(monkeypatch):
+def test_is_not_committed_where_a_skill_would_become_worse():
     learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
     memory = memory_of(learner, [0, 1], generator)
-    monkeypatch.setattr("nestrl.nested.slow_policy.PATIENT", DistillationOptions(steps=10))
     slow = SlowPolicy(drift_limit=1e-9)  # the fast policy is the last task's teacher, and drifts from it in any step
-    assert not slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY, generator)
+    assert not slow.consolidate(learner.policy_with(), learner.policy_with(), memory, HASTY * 2, generator)
     assert slow.policy is None
     assert slow.drifts == {}
+
+
+@pytest.mark.learning
+def test_a_quick_attempt_will_do_where_it_leaves_little():
+    """A limit of so many times what a quick attempt leaves: it ends there or not, and the longer one leaves less."""
+    left = {}
+    for limit in (10.0, 0.05):
+        learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
+        memory = memory_of(learner, [0, 1], generator)
+        slow = SlowPolicy(limit)
+        assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, attempts(200), generator)
+        left[limit] = drifts(slow.policy, memory, torch.Generator().manual_seed(1)).max()
+    assert 0.05 / 3 < left[10.0] < 10 / 3
+    assert left[0.05] < left[10.0]
 
 
 def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
@@ -128,7 +137,7 @@ def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
     memory = memory_of(learner, [0, 1], generator)
     before = learner.parameters()
     slow = SlowPolicy(drift_limit=10.0)
-    slow.consolidate(learner.policy_with(), learner.policy_with(), memory, DistillationOptions(steps=50), generator)
+    slow.consolidate(learner.policy_with(), learner.policy_with(), memory, attempts(50), generator)
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
     twin = SlowPolicy(drift_limit=10.0)
     twin.load_state_dict(slow.state_dict(), FakePolicy(learner))
