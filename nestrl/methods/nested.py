@@ -33,7 +33,7 @@ from nestrl.nested.meta_gradient import effects
 from nestrl.nested.peak import Peak
 from nestrl.nested.rival import Rival
 from nestrl.nested.rounds import Rounds
-from nestrl.nested.slow_policy import PATIENT, Attempt, SlowPolicy, attempts
+from nestrl.nested.slow_policy import PATIENT, Attempt, SlowPolicy, quick_first
 from nestrl.nested.task_code import STARTS, TRIED, TaskCode, skilled
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
@@ -71,7 +71,7 @@ class NestedOptions:
     capacity: int = 4096
     """Remembered observations a task."""
     consolidation: int = 500
-    """Gradient steps of each distillation in which the slow policy takes a task in."""
+    """Gradient steps of the distillation in which the slow policy takes a task in; a quarter where that is enough."""
 
     def __post_init__(self) -> None:
         for level in self.levels:
@@ -113,9 +113,9 @@ class Nested(Taught):
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, rival, slow policy",
         paper="none (this package)",
         stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
-        cost="one backward pass of the actor over 512 remembered observations a gradient step, 500 at each boundary "
-        "(2000 after a won race, and once more where a skill suffers); 8 episodes with each earlier skill at a task's "
-        "start, counted as its steps",
+        cost="one backward pass of the actor over 512 remembered observations a gradient step, 125 at each boundary "
+        "(500 or 2000 more where a skill suffers, 2000 or 4000 after a won race); 8 episodes with each earlier skill "
+        "at a task's start, counted as its steps",
         own_policies=True,
     )
 
@@ -313,9 +313,9 @@ class Nested(Taught):
         """
         fresh, fast = self._rival.fresh, self._learner.policy_with()
         candidate = self._learner.policy_with(self._slow.values if fresh else None)
-        tries = [Attempt(PATIENT)] * 2 if fresh else attempts(self._options.consolidation)
+        attempts = [Attempt(PATIENT)] * 2 if fresh else quick_first(self._options.consolidation)
         room = ROOM if fresh else 1.0
-        committed = self._slow.consolidate(candidate, fast, self._memory, tries, self._generator, room)
+        committed = self._slow.consolidate(candidate, fast, self._memory, attempts, self._generator, room)
         if committed or fresh:
             put_values(candidate.parameters, self._parameters)
             self._start_drifts = {} if committed else dict(self._slow.tried)

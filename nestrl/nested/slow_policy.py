@@ -18,8 +18,8 @@ JUDGED = 2048
 PATIENT = DistillationOptions()
 """Of the last attempt. A skill that is not taken in makes the next one harder to take in, and forbids a race."""
 QUICK, WELL = 1 / 4, 1 / 3
-"""A first attempt of this share of the steps will do where it leaves this share of the limits, so that what is left does
-not add up. Mostly it does: the fast policy was held to the skills."""
+"""A first attempt of this share of the steps will do where it leaves this share of the limits at most, so that what is
+left does not add up. Mostly it does: the fast policy was held to the skills."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Attempt:
     share: float = 1.0
 
 
-def attempts(steps: int) -> list[Attempt]:
+def quick_first(steps: int) -> list[Attempt]:
     """Return a quick attempt, the usual one of so many steps, and a long one."""
     quick = DistillationOptions(steps=max(1, round(QUICK * steps)))
     return [Attempt(quick, WELL), Attempt(DistillationOptions(steps=steps)), Attempt(PATIENT)]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nestrl.nested.slow_policy import PATIENT, Attempt, SlowPolicy, attempts
+from nestrl.nested.slow_policy import PATIENT, Attempt, SlowPolicy, quick_first
 from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
@@ -44,9 +44,7 @@ def test_brings_back_what_the_fast_policy_has_lost():
     lost = drifts(learner, memory, generator)
     slow = SlowPolicy(drift_limit=0.03)
     assert lost.max() > 0.3
-    assert slow.consolidate(
-        learner.policy_with(), learner.policy_with(), memory, attempts(400), generator
-    )
+    assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, quick_first(400), generator)
     assert drifts(slow.policy, memory, generator).max() < 0.1
     assert (tuple(slow.drifts), slow.commits) == ((0, 1, 2), 1)
     assert torch.equal(
@@ -120,13 +118,13 @@ def test_is_not_committed_where_a_skill_would_become_worse():
 
 @pytest.mark.learning
 def test_a_quick_attempt_will_do_where_it_leaves_little():
-    """A limit of so many times what a quick attempt leaves: it ends there or not, and the longer one leaves less."""
+    """Under a wide limit it ends there; under a narrow one the longer attempt follows, and leaves less."""
     left = {}
     for limit in (10.0, 0.05):
         learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
         memory = memory_of(learner, [0, 1], generator)
         slow = SlowPolicy(limit)
-        assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, attempts(200), generator)
+        assert slow.consolidate(learner.policy_with(), learner.policy_with(), memory, quick_first(200), generator)
         left[limit] = drifts(slow.policy, memory, torch.Generator().manual_seed(1)).max()
     assert 0.05 / 3 < left[10.0] < 10 / 3
     assert left[0.05] < left[10.0]
@@ -137,7 +135,7 @@ def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
     memory = memory_of(learner, [0, 1], generator)
     before = learner.parameters()
     slow = SlowPolicy(drift_limit=10.0)
-    slow.consolidate(learner.policy_with(), learner.policy_with(), memory, attempts(50), generator)
+    slow.consolidate(learner.policy_with(), learner.policy_with(), memory, quick_first(50), generator)
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
     twin = SlowPolicy(drift_limit=10.0)
     twin.load_state_dict(slow.state_dict(), FakePolicy(learner))
