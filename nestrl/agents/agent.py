@@ -214,6 +214,8 @@ class Agent:
                 f"but got {vec_env.num_envs} of task {vec_env.task_index}."
             )
         algorithm = self.algorithm
+        if isinstance(vec_env, JointVecEnv) and isinstance(algorithm.env, JointVecEnv):
+            vec_env.scale_as(algorithm.env)
         algorithm.set_env(vec_env, force_reset=True)
         vec_env.seed(_seed(self.seed, self._starts))
         self._starts += 1

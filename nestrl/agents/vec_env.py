@@ -60,7 +60,7 @@ class TaskVecEnv(Whole):
         self.union, self.task_index = union, task_index
         self.success_threshold = success_threshold
         n = environment.num_envs
-        self._scaling = RewardScaling(reward_scale, n)
+        self.scaling = RewardScaling(reward_scale, n)
         super().__init__(n, union.observation_space, union.action_space)
         self.diverged_count = 0
         self._all_rows = np.arange(n)
@@ -90,7 +90,7 @@ class TaskVecEnv(Whole):
         observations, _ = asked(self.environment, "reset", seed=None if seed is None else int(seed))
         self._reset_seeds()
         self._forget(np.ones(self.num_envs, bool))
-        self._scaling.begin()
+        self.scaling.begin()
         return self._remembered(self.union.observe(self.task_index, observations), np.zeros(self.num_envs))
 
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -112,7 +112,7 @@ class TaskVecEnv(Whole):
             self._choose_stride()
             self._forget(dones)
         observations = self._remembered(self.union.observe(self.task_index, observations), rewards)
-        return observations, self._scaling.scaled(rewards, dones), dones, infos
+        return observations, self.scaling.scaled(rewards, dones), dones, infos
 
     def recent_observations(self) -> Observations:
         """Return late union observations (m, D + N) of training, m up to 8192, in no particular order.
@@ -125,7 +125,7 @@ class TaskVecEnv(Whole):
         """Return arrays and numbers from which `load_state_dict` goes on, exactly where `resumes_exactly`."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
         state |= {name: getattr(self, name).copy() for name in _ARRAYS}
-        state |= {"tally": list(self.tally), "scaling": self._scaling.state_dict()}
+        state |= {"tally": list(self.tally), "scaling": self.scaling.state_dict()}
         state["_recent"] = self._recent[: self._n_recent].copy()
         state["simulations"] = self.environment.get_state() if self.resumes_exactly else None
         return state
@@ -137,7 +137,7 @@ class TaskVecEnv(Whole):
         for name in _ARRAYS:
             getattr(self, name)[:] = state[name]
         self.tally = Tally(*state["tally"])
-        self._scaling.load_state_dict(state["scaling"])
+        self.scaling.load_state_dict(state["scaling"])
         self._recent[: self._n_recent] = state["_recent"]
         if self.resumes_exactly:
             self.environment.set_state(state["simulations"])

@@ -138,8 +138,9 @@ def test_experience_is_the_last_rollout():
     assert World(SAC, REACH, DOCK).agent.experience() is None
 
 
-def joint(world, seed):
-    parts = [TaskVecEnv(make_environment(task, 4), world.union, index) for index, task in enumerate(world.tasks)]
+def joint(world, seed, **options):
+    tasks = enumerate(world.tasks)
+    parts = [TaskVecEnv(make_environment(task, 4), world.union, index, **options) for index, task in tasks]
     vec_env = JointVecEnv(parts)
     vec_env.seed(seed)
     return vec_env
@@ -161,6 +162,19 @@ def test_all_tasks_at_once_are_what_each_is_by_itself():
         np.testing.assert_array_equal(rewards, np.concatenate([part[1] for part in parts]))
         assert dones.tolist() == [done for part in parts for done in part[2]]
         assert [info.get("episode") for info in infos] == [info.get("episode") for part in parts for info in part[3]]
+
+
+def test_scales_of_rewards_are_measured_on_in_joint_training():
+    world = World(PPO, REACH, DOCK)
+    vec_envs = [joint(world, 0, reward_scale="auto") for _ in range(2)]
+    world.agent.start_task(0, vec_envs[0], first=True)
+    world.agent.learn(STEPS)
+    measured = [part.scaling.state_dict() for part in vec_envs[0].parts]
+    world.agent.start_task(1, vec_envs[1], first=False)
+    assert [part.scaling.state_dict()["var"] for part in vec_envs[1].parts] == [each["var"] for each in measured]
+    world.agent.learn(STEPS)
+    for part, before in zip(vec_envs[1].parts, measured, strict=True):
+        assert part.scaling.state_dict()["count"] > before["count"] > 1
 
 
 @pytest.mark.parametrize("config", [PPO, SAC], ids=["ppo", "sac"])
