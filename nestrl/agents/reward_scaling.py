@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 DISCOUNT = 0.99
@@ -26,6 +27,8 @@ class RewardScaling:
         self.scale = scale
         self._returns = np.zeros(n)
         self._spread = RunningMeanStd()
+        self.late = False
+        """Whether rewards are measured as they come, but divided only when a replay buffer samples them."""
 
     def begin(self) -> None:
         """Forget the returns of episodes that are not finished: all simulations start anew."""
@@ -38,8 +41,23 @@ class RewardScaling:
         self._returns = DISCOUNT * self._returns + rewards
         self._spread.update(self._returns)
         self._returns[dones] = 0.0
+        return rewards.astype(np.float32) if self.late else self.divided(rewards)
+
+    def divided(self, rewards: NDArray[Any]) -> NDArray[np.float32]:
+        """Return rewards of any shape divided by the spread as it is now."""
         scale = math.sqrt(float(self._spread.var) + SMALLEST_VARIANCE)
         return np.clip(rewards / scale, -LARGEST, LARGEST).astype(np.float32)
+
+    def divide_late(self, replay: ReplayBuffer) -> None:
+        """Let a replay buffer keep rewards as the task pays them, and divide those that it samples, if automatic.
+
+        Divided as they come, the poor rewards of early policies would be worth more than better ones later. Buffers of
+        stable-baselines3 have a method for that, which they use with VecNormalize.
+        """
+        self.late = isinstance(self.scale, str)
+        replay._normalize_reward = lambda reward, env=None: (  # type: ignore[method-assign]
+            self.divided(reward) if self.late else reward
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return arrays and numbers from which `load_state_dict` goes on exactly."""

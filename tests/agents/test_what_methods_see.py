@@ -164,6 +164,26 @@ def test_all_tasks_at_once_are_what_each_is_by_itself():
         assert [info.get("episode") for info in infos] == [info.get("episode") for part in parts for info in part[3]]
 
 
+def test_rewards_whose_scale_is_found_are_divided_when_a_replay_buffer_samples_them():
+    world = World(SAC, REACH, DOCK)
+    scaled = [
+        TaskVecEnv(make_environment(task, SAC.n_envs), world.union, index, reward_scale=scale)
+        for index, (task, scale) in enumerate(zip(world.tasks, ("auto", 0.5), strict=True))
+    ]
+    world.agent.start_task(0, scaled[0], first=True)
+    world.agent.learn(STEPS)
+    replay = world.agent.algorithm.replay_buffer
+    paid = replay.rewards[: replay.size()]
+    assert scaled[0].tally.episodes == SAC.n_envs  # of twelve steps each
+    assert paid[:12].sum() == pytest.approx(scaled[0].tally.returns, rel=1e-5)
+    spread = scaled[0].scaling.state_dict()["var"] ** 0.5
+    sampled = replay.sample(500).rewards.numpy()
+    assert np.isin(sampled.round(4), (paid / spread).astype(np.float32).round(4)).all()
+    world.agent.start_task(1, scaled[1], first=False)
+    world.agent.learn(STEPS)
+    assert np.isin(replay.sample(500).rewards.numpy(), replay.rewards[: replay.size()]).all()
+
+
 def test_scales_of_rewards_are_measured_on_in_joint_training():
     world = World(PPO, REACH, DOCK)
     vec_envs = [joint(world, 0, reward_scale="auto") for _ in range(2)]
