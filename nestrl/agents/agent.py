@@ -217,7 +217,7 @@ class Agent:
         if isinstance(vec_env, JointVecEnv) and isinstance(algorithm.env, JointVecEnv):
             vec_env.scale_as(algorithm.env)
         algorithm.set_env(vec_env, force_reset=True)
-        if self._replay is not None and not isinstance(vec_env, JointVecEnv):
+        if self._replay is not None and not isinstance(vec_env, JointVecEnv):  # whose tasks share the buffer
             vec_env.scaling.divide_late(self._replay)
         vec_env.seed(_seed(self.seed, self._starts))
         self._starts += 1

@@ -35,7 +35,10 @@ class RewardScaling:
         self._returns[:] = 0.0
 
     def scaled(self, rewards: NDArray[Any], dones: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return what the learner gets for rewards (n,), given which episodes ended with them (n,)."""
+        """Return what the learner gets for rewards (n,), given which episodes ended with them (n,).
+
+        That is the rewards as they are where they are divided late.
+        """
         if not isinstance(self.scale, str):
             return (self.scale * rewards).astype(np.float32)
         self._returns = DISCOUNT * self._returns + rewards
