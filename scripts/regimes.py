@@ -19,6 +19,7 @@ STUDIES = {
     "mixed-10-study": "mixed-10",
     "generous": "mixed-10, 2.5 times the steps to .9 from scratch",
     "short": "mixed-10, the steps to .9 from scratch",
+    "short-5-again": "five of these tasks, the steps to .9 from scratch",
     "small": "mixed-10, trunk [64, 64], 200 observations a task",
     "drift": "drift-10, two tasks under ten dynamics",
     "long": "forty segments, 450 observations a task",
