@@ -1,4 +1,4 @@
-"""Every link of the pages leads to a file that git knows: tables and figures of studies are kept only where one leads."""
+"""Every link of the pages leads to a file that git knows: a study keeps the tables and figures that one leads to."""
 
 import re
 import subprocess
