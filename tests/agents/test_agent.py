@@ -20,7 +20,7 @@ from nestrl.tasks.sequence import Task
 from nestrl.tasks.union import UnionSpace
 
 REACH = Task("reach", "nestrl_envs:nestrl/RoverReach-v0", {"horizon": 12})
-DOCK = Task("dock", "nestrl_envs:nestrl/RoverDock-v0", {"horizon": 9})
+DOCK = Task("dock", "nestrl_envs:nestrl/RoverDock-v0", {"horizon": 9}, reward_scale="auto")
 PENDULUM = Task("pendulum", "Pendulum-v1")
 CARTPOLE = Task("cartpole", "CartPole-v1")
 
@@ -46,7 +46,9 @@ class World:
         self.agent = Agent(config, self.union, normalizer_rows(tasks, environments, self.union), seed)
 
     def start(self, index: int, first: bool = False) -> TaskVecEnv:
-        vec_env = TaskVecEnv(make_environment(self.tasks[index], self.config.n_envs), self.union, index)
+        task = self.tasks[index]
+        environment = make_environment(task, self.config.n_envs)
+        vec_env = TaskVecEnv(environment, self.union, index, reward_scale=task.reward_scale)
         self.agent.start_task(index, vec_env, first)
         return vec_env
 
