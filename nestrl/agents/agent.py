@@ -214,11 +214,12 @@ class Agent:
                 f"but got {vec_env.num_envs} of task {vec_env.task_index}."
             )
         algorithm = self.algorithm
-        if isinstance(vec_env, JointVecEnv) and isinstance(algorithm.env, JointVecEnv):
-            vec_env.scale_as(algorithm.env)
-        algorithm.set_env(vec_env, force_reset=True)
-        if self._replay is not None and not isinstance(vec_env, JointVecEnv):  # whose tasks share the buffer
+        if isinstance(vec_env, JointVecEnv):  # whose tasks share the replay buffer, so that it cannot scale by task
+            if isinstance(algorithm.env, JointVecEnv):
+                vec_env.scale_as(algorithm.env)
+        elif self._replay is not None:
             vec_env.scaling.divide_late(self._replay)
+        algorithm.set_env(vec_env, force_reset=True)
         vec_env.seed(_seed(self.seed, self._starts))
         self._starts += 1
         algorithm.policy.noise.last = None

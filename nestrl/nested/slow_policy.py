@@ -1,8 +1,7 @@
 """The slowest level of a run: a second actor that takes in a skill only where no skill becomes worse by it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,25 +14,24 @@ from nestrl.updates.values import n_bytes, put_values, values_of
 
 JUDGED = 2048
 """Remembered observations on which a candidate is judged, shared by the tasks; other ones than it was trained on."""
-PATIENT = DistillationOptions()
-"""Of the last attempt. A skill that is not taken in makes the next one harder to take in, and forbids a race."""
+PATIENT = DistillationOptions.steps
+"""Gradient steps of the last attempt. A skill that is not taken in makes the next one harder to take in, and forbids a
+race."""
 QUICK, WELL = 1 / 4, 1 / 3
 """A first attempt of this share of the steps will do where it leaves this share of the limits at most, so that what is
 left does not add up. Mostly it does: the fast policy was held to the skills."""
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One distillation of a candidate, and what share of each limit it may leave."""
+class Attempt(NamedTuple):
+    """One distillation of a candidate: its gradient steps, and what share of each limit it may leave."""
 
-    options: DistillationOptions
+    steps: int
     share: float = 1.0
 
 
 def quick_first(steps: int) -> list[Attempt]:
     """Return a quick attempt, the usual one of so many steps, and a long one."""
-    quick = DistillationOptions(steps=max(1, round(QUICK * steps)))
-    return [Attempt(quick, WELL), Attempt(DistillationOptions(steps=steps)), Attempt(PATIENT)]
+    return [Attempt(max(1, round(QUICK * steps)), WELL), Attempt(steps), Attempt(PATIENT)]
 
 
 class SlowPolicy:
@@ -87,7 +85,7 @@ class SlowPolicy:
         limits = self._limits(fast, _judged(memory, generator), room)
         for attempt in attempts:
             if len(memory.tasks) > 1:
-                distill(candidate, memory, attempt.options, generator)
+                distill(candidate, memory, DistillationOptions(steps=attempt.steps), generator)
             drifts = _drifts(candidate, _judged(memory, generator))
             self.tried = dict(zip(memory.tasks, drifts.tolist(), strict=True))
             if bool((drifts <= attempt.share * limits).all()):

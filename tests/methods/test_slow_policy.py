@@ -2,13 +2,12 @@ import pytest
 import torch
 
 from nestrl.nested.slow_policy import PATIENT, Attempt, SlowPolicy, quick_first
-from nestrl.updates.distillation import DistillationOptions
 from nestrl.updates.drift import drift_between
 from nestrl.updates.memory import TeacherMemory
 
 from .fake_learner import FakeLearner, FakePolicy
 
-HASTY = [Attempt(DistillationOptions(steps=1))]
+HASTY = [Attempt(steps=1)]
 
 
 def memory_of(learner, tasks, generator):
