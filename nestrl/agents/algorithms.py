@@ -76,6 +76,11 @@ def algorithm_class(name: str) -> type[BaseAlgorithm]:
     return found
 
 
+def is_off_policy(name: str) -> bool:
+    """Return whether the algorithm of this name learns from a replay buffer; UnknownName if there is none."""
+    return not issubclass(algorithm_class(name), OnPolicyAlgorithm)
+
+
 def policy_class(
     algorithm: type[BaseAlgorithm], action_space: spaces.Box | spaces.Discrete
 ) -> type[ActorCriticPolicy] | type[SACPolicy]:

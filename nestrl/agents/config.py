@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nestrl.agents.algorithms import is_off_policy
 from nestrl.decode import decode_in_place
 from nestrl.errors import BadConfig
 
@@ -22,7 +23,7 @@ class AgentConfig:
     heads: str = "shared"
     """One head for all tasks ("shared": best for transfer), or one a task ("per_task")."""
     n_envs: int = 0
-    """Simulations side by side; 0 means 256, or 32 for sac."""
+    """Simulations side by side; 0 means 256, or 32 for sac and its kind."""
     initial_log_std: float = -0.5
     """Exploration noise that each task starts with."""
     noise_correlation: float | tuple[float, ...] = 0.0
@@ -39,7 +40,7 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         decode_in_place(self, "agent")
-        object.__setattr__(self, "n_envs", self.n_envs or (32 if self.algorithm == "sac" else 256))
+        object.__setattr__(self, "n_envs", self.n_envs or (32 if is_off_policy(self.algorithm) else 256))
         if not self.network or min(self.network) < 1:
             raise BadConfig(f"The network {self.network} needs at least one block, each at least 1 wide.")
         if self.heads not in ("shared", "per_task"):

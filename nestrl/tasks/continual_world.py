@@ -16,6 +16,7 @@ CW10 = (
 
 LEARNER: dict[str, Any] = {
     "n_envs": 32,
+    "initial_log_std": 0.5,
     "hyperparameters": {"n_steps": 100, "batch_size": 400, "n_epochs": 10, "learning_rate": 5e-4, "gamma": 0.97},
 }
 """The learner's settings, searched on Meta-World tasks outside Continual World (results/metaworld-learners)."""

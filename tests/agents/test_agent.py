@@ -340,6 +340,14 @@ def test_learning_without_a_task_is_refused() -> None:
         World(PPO, REACH).agent.learn(1)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "simulations"),
+    [("ppo", 256), ("sac", 32), ("stable_baselines3:SAC", 32), ("stable_baselines3:A2C", 256)],
+)
+def test_as_many_simulations_as_the_kind_of_algorithm_wants(algorithm: str, simulations: int) -> None:
+    assert AgentConfig(algorithm).n_envs == simulations
+
+
 def test_other_on_policy_algorithms_work() -> None:
     world = World(AgentConfig("stable_baselines3:A2C", network=(8,), n_envs=8), REACH)
     world.start(0, first=True)
