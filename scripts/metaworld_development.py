@@ -1,7 +1,7 @@
 """Meta-World tasks outside Continual World, each a life by itself: what its learner is searched on, never reported."""
 
 from nestrl import Segment, TaskSequence, register_sequence
-from nestrl.tasks.continual_world import LEARNER, meta_world_task
+from nestrl.tasks.continual_world import META_WORLD_LEARNER, meta_world_task
 
 TASKS = (
     *("coffee-push", "pick-place", "plate-slide", "reach-wall", "door-open", "drawer-close", "button-press-topdown"),
@@ -15,6 +15,9 @@ for name in TASKS:
 LIFE = ("coffee-push", "plate-slide", "door-open", "drawer-close", "button-press-topdown", "reach-wall")
 register_sequence(
     TaskSequence(
-        "metaworld-life", tuple(map(meta_world_task, LIFE)), tuple(Segment(task, STEPS) for task in LIFE), agent=LEARNER
+        "metaworld-life",
+        tuple(map(meta_world_task, LIFE)),
+        tuple(Segment(task, STEPS) for task in LIFE),
+        agent=META_WORLD_LEARNER,
     )
 )
