@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -238,10 +238,21 @@ def _refuse_changes(plan: StudyPlan, found: Places) -> None:
             continue
         for key, value in before.items():
             if value != now[key]:
+                where, then, today = _first_difference(key, value, now[key])
                 raise BadConfig(
-                    f"{cell.name} was run with {key} {value!r}, but the study now has {now[key]!r}; give the study "
+                    f"{cell.name} was run with {where} {then!r}, but the study now has {today!r}; give the study "
                     f"another name, or move {found.runs} and {found.results} away."
                 )
+
+
+def _first_difference(where: str, before: Any, now: Any) -> tuple[str, Any, Any]:
+    """Return where two values that are not equal first differ, and what stands there in each; None for nothing."""
+    if isinstance(before, list | tuple) and isinstance(now, list | tuple):
+        before, now = dict(enumerate(before)), dict(enumerate(now))
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        key = next(key for key in (*before, *now) if key not in before or key not in now or before[key] != now[key])
+        return _first_difference(f"{where}.{key}", before.get(key), now.get(key))
+    return where, before, now
 
 
 def _recorded(record: Record) -> dict[str, Any]:

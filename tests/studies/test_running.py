@@ -111,10 +111,10 @@ def test_changed_study_is_refused(whole: Path, tmp_path: Path) -> None:
     other.write_text((whole / "study.yaml").read_text().replace("n_envs: 8", "n_envs: 4"))
     shutil.copytree(whole / "results", tmp_path / "results")  # as in a clone: results without the runs
     for below in (whole, tmp_path):
-        with pytest.raises(BadConfig, match=r"was run with agent .*another name"):
+        with pytest.raises(BadConfig, match=r"was run with agent\.n_envs 8, but the study now has 4; .*another name"):
             run_study(other, below=below, say=lambda _: None)
     for now, key in (
-        (("[windy, calm]", "[calm, windy]"), "tasks"),
+        (("[windy, calm]", "[calm, windy]"), r"tasks\.0 'windy', but the study now has 'calm'"),
         (("run:", "run:\n  boundaries: detected\n  identity: tried"), "other settings"),
     ):
         other.write_text((whole / "study.yaml").read_text().replace(*now))
