@@ -250,8 +250,9 @@ def _first_difference(where: str, before: Any, now: Any) -> tuple[str, Any, Any]
     if isinstance(before, list | tuple) and isinstance(now, list | tuple):
         before, now = dict(enumerate(before)), dict(enumerate(now))
     if isinstance(before, Mapping) and isinstance(now, Mapping):
-        key = next(key for key in (*before, *now) if key not in before or key not in now or before[key] != now[key])
-        return _first_difference(f"{where}.{key}", before.get(key), now.get(key))
+        for key in (*before, *now):
+            if key not in before or key not in now or before[key] != now[key]:
+                return _first_difference(f"{where}.{key}", before.get(key), now.get(key))
     return where, before, now
 
 
