@@ -313,7 +313,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             description="Train one agent through a sequence of robot tasks and see how much of each skill is left.",
             use_underscores=False,
         )
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed
+            sys.stdout.flush()
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise

@@ -42,7 +42,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin is Literal and value in get_args(kind):
         return value
     if origin is tuple:
-        if isinstance(value, str) and get_args(kind)[0] is str:
+        if isinstance(value, str) and get_args(kind)[:1] == (str,):
             value = [part.strip() for part in value.split(",") if part.strip()]
         return _decode_items(kind, value if isinstance(value, list | tuple) else [value], where)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, kind):
@@ -52,8 +52,9 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin in (Mapping, dict) and isinstance(value, Mapping):
         _, inner = get_args(kind) or (Any, Any)
         return {key: _decode(inner, item, f"{where}.{key}") for key, item in value.items()}
-    if origin is Sequence and isinstance(value, list | tuple):
-        return [_decode(get_args(kind)[0], item, where) for item in value]
+    if origin in (Sequence, list) and isinstance(value, list | tuple):
+        (inner,) = get_args(kind) or (Any,)
+        return [_decode(inner, item, where) for item in value]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
@@ -63,7 +64,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 
 def _decode_items(kind: Any, items: Sequence[Any], where: str) -> tuple[Any, ...]:
     """Return items as a tuple of any length (`tuple[int, ...]`) or of a fixed one (`tuple[int, float]`)."""
-    kinds = get_args(kind)
+    kinds = get_args(kind) or (Any, ...)
     if kinds[-1] is Ellipsis:
         return tuple(_decode(kinds[0], item, where) for item in items)
     if len(items) != len(kinds):

@@ -54,7 +54,7 @@ def as_table(found: Sequence[Moment]) -> str:
     for low, high in pairwise(BANDS):
         inside = [moment for moment in found if low <= moment.drift < high]
         if inside:
-            by_run = [np.mean([m.loss for m in inside if m.run == run]) for run in {m.run for m in inside}]
+            by_run = [np.mean([m.loss for m in inside if m.run == run]) for run in sorted({m.run for m in inside})]
             loss = bootstrap_interval(by_run, interquartile_mean, np.random.default_rng(0)).within(DIFFERENCE)
             band = f"{low:g} to {high:g} nats" if high < np.inf else f"above {low:g} nats"
             rows.append([band, str(len(by_run)), str(len(inside)), str(loss)])

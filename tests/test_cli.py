@@ -235,3 +235,9 @@ def test_output_that_goes_to_a_full_disk() -> None:
         2,
         "nestrl: the disk that takes the output is full; what was saved is safe.\n",
     )
+
+
+def test_a_closed_output_is_no_error() -> None:
+    command = f"{sys.executable} -m nestrl.cli list sequences >&-"
+    done = subprocess.run(command, shell=True, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -55,6 +55,8 @@ class Agent:
         self._starts = self._trials = 0
         self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
         self._segment_start, self._segment_steps = 0, 1
+        self.renewals = 0
+        """How often the actor was given other weights as a whole: by `renew`, `renew_actor` and `return_to`."""
         self._try_out: TryOut | None = None
         self.knows_boundaries = knows_boundaries
         config.require_fit(sum(union.action_space.shape or ()))
@@ -84,6 +86,7 @@ class Agent:
         self.algorithm.set_logger(Logger(None, []))
         self._learning_starts = getattr(self.algorithm, "learning_starts", 0)
         self._first_entropy_coefficient = copied(getattr(self.algorithm, "log_ent_coef", None))
+        self._found_spreads: list[dict[str, Any]] | None = None  # of returns in joint training, from a checkpoint
 
     @property
     def policy(self) -> LivePolicy:
@@ -126,6 +129,7 @@ class Agent:
 
     def renew_actor(self) -> None:
         """Give the actor fresh weights, in place, and let its optimizer forget its momentum."""
+        self.renewals += 1
         self.algorithm.policy.renew_actor()
         for parameters in self.actor_groups().values():
             for parameter in parameters:
@@ -133,6 +137,7 @@ class Agent:
 
     def renew(self) -> None:
         """Give actor and critics fresh weights, in place, and let all optimizers forget."""
+        self.renewals += 1
         self.algorithm.policy.renew_actor()
         self.algorithm.policy.renew_critic()
         self._forget_momentum()
@@ -148,6 +153,7 @@ class Agent:
 
     def return_to(self, branch: Mapping[str, Any]) -> None:
         """Go on learning from a `branch`; simulations, steps and random streams go on as they are."""
+        self.renewals += 1
         self.algorithm.policy.load_state_dict(branch["policy"])
         for name, optimizer in self._optimizers().items():
             optimizer.load_state_dict(branch["optimizers"][name])
@@ -215,8 +221,7 @@ class Agent:
             )
         algorithm = self.algorithm
         if isinstance(vec_env, JointVecEnv):  # whose tasks share the replay buffer, so that it cannot scale by task
-            if isinstance(algorithm.env, JointVecEnv):
-                vec_env.scale_as(algorithm.env)
+            vec_env.go_on_from(self._spreads or vec_env.spreads())
         elif self._replay is not None:
             vec_env.scaling.divide_late(self._replay)
         algorithm.set_env(vec_env, force_reset=True)
@@ -245,7 +250,11 @@ class Agent:
         trials, self._uncounted = self._uncounted, 0
         before = self.algorithm.num_timesteps
         if steps > trials:
-            self.algorithm.learn(steps - trials, reset_num_timesteps=False, log_interval=None)
+            try:
+                self.algorithm.learn(steps - trials, reset_num_timesteps=False, log_interval=None)
+            except (RuntimeError, ValueError):  # of torch, that Discrete actions cannot be drawn from NaN
+                self._raise_if_diverged()
+                raise
             self._raise_if_diverged()
         return int(self.algorithm.num_timesteps - before) + trials
 
@@ -282,12 +291,14 @@ class Agent:
             "successes": list(algorithm.ep_success_buffer or ()),
             "replay": None if self._replay is None else replay_state(self._replay),
             "random": random_state(algorithm.action_space, algorithm.device),
+            "spreads": copied(self._spreads),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`, after `start_task`; where simulations cannot resume, their episodes restart."""
         algorithm = self.algorithm
         self.return_to(state)
+        self.renewals = 0  # which older checkpoints lack
         for name, value in state["counters"].items():
             setattr(algorithm, name, value)
         for name, value in state["segment"].items():
@@ -295,6 +306,7 @@ class Agent:
         algorithm._last_obs = copied(state["last_observations"]) if algorithm.env.resumes_exactly else None
         algorithm._last_episode_starts = copied(state["last_episode_starts"])
         algorithm.policy.noise.last = copied(state.get("noise"))  # white before there was any other
+        self._found_spreads = state.get("spreads")  # which older checkpoints lack
         algorithm.ep_info_buffer = deque(state["episodes"], maxlen=algorithm._stats_window_size)
         algorithm.ep_success_buffer = deque(state["successes"], maxlen=algorithm._stats_window_size)
         if self._replay is not None:
@@ -304,6 +316,12 @@ class Agent:
     @property
     def _replay(self) -> ReplayBuffer | None:
         return getattr(self.algorithm, "replay_buffer", None)
+
+    @property
+    def _spreads(self) -> list[dict[str, Any]] | None:
+        """What joint training has measured of each task's returns so far; None where it is not joint, or begins."""
+        env = self.algorithm.env
+        return env.spreads() if isinstance(env, JointVecEnv) else self._found_spreads
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         entropy_optimizer = getattr(self.algorithm, "ent_coef_optimizer", None)
@@ -327,7 +345,7 @@ def _made(algorithm: type[Any], *arguments: Any, **options: Any) -> Any:
     """Return an algorithm; BadConfig with its own words where it does not take these values."""
     try:
         return algorithm(*arguments, **options)
-    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (ArithmeticError, AssertionError, AttributeError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise BadConfig(f"{algorithm.__name__} does not take these hyperparameters: {error}") from error
 
 
@@ -349,7 +367,7 @@ def _seed(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1)[0]) % 2**30
 
 
-_SEGMENT = ("_starts", "_trials", "_charged", "_uncounted", "_segment_start", "_segment_steps")
+_SEGMENT = ("renewals", "_starts", "_trials", "_charged", "_uncounted", "_segment_start", "_segment_steps")
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining", "learning_starts")
 
 

@@ -25,7 +25,7 @@ class AgentConfig:
     n_envs: int = 0
     """Simulations side by side; 0 means 256, or 32 for sac and its kind."""
     initial_log_std: float = -0.5
-    """Exploration noise that each task starts with."""
+    """Exploration noise that each task starts with; with sac and one head for all tasks, the first one alone."""
     noise_correlation: float | tuple[float, ...] = 0.0
     """How closely that noise follows that of the control step before, at least 0 and below 1 (Box actions only); 0:
     white, as in stable-baselines3. One number, or one for each number of an action."""

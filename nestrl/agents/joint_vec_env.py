@@ -44,10 +44,14 @@ class JointVecEnv(Whole):
         """The finished episodes of all tasks."""
         return reduce(Tally.plus, (part.tally for part in self.parts))
 
-    def scale_as(self, earlier: "JointVecEnv") -> None:
-        """Go on measuring the spread of each task's returns where earlier simulations of the same tasks have ended."""
-        for part, other in zip(self.parts, earlier.parts, strict=True):
-            part.scaling.load_state_dict(other.scaling.state_dict())
+    def spreads(self) -> list[dict[str, Any]]:
+        """Return what has been measured of each task's returns."""
+        return [part.scaling.state_dict() for part in self.parts]
+
+    def go_on_from(self, spreads: Sequence[dict[str, Any]]) -> None:
+        """Go on measuring where earlier simulations of the same tasks have ended."""
+        for part, spread in zip(self.parts, spreads, strict=True):
+            part.scaling.load_state_dict(spread)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Give simulation i the seed `seed + i` at the next reset."""

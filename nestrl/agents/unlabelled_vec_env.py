@@ -44,9 +44,13 @@ class UnlabelledVecEnv(VecEnvWrapper):
 
     def take_seen(self) -> Observations:
         """Return all observations (m, D + N) since the last call."""
-        nothing = np.zeros((0, *self.observation_space.shape), np.float32)  # type: ignore[misc]
-        seen, self._seen = np.concatenate([nothing, *self._seen]), []
+        seen, self._seen = self._all_seen, []
         return seen
+
+    @property
+    def _all_seen(self) -> Observations:
+        nothing = np.zeros((0, *self.observation_space.shape), np.float32)  # type: ignore[misc]
+        return np.concatenate([nothing, *self._seen])
 
     def reset(self) -> Observations:
         """Start an episode in every simulation; return (n, D + N)."""
@@ -65,14 +69,19 @@ class UnlabelledVecEnv(VecEnvWrapper):
         return self.labelled(self.world.recent_observations())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that `load_state_dict` needs; between `take_seen` and the next step, only."""
-        return {"world": self.world.state_dict(), "slot": self.slot, "earlier": list(self._earlier)}
+        """Return everything that `load_state_dict` needs."""
+        return {
+            "world": self.world.state_dict(),
+            "slot": self.slot,
+            "earlier": list(self._earlier),
+            "seen": self._all_seen,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self.world.load_state_dict(state["world"])
         self.slot, self._earlier = state["slot"], Tally(*state["earlier"])
-        self._seen = []
+        self._seen = [state["seen"]] if "seen" in state else []  # which older checkpoints lack
 
     def _noted(self, observations: Observations) -> Observations:
         self._seen.append(self.labelled(observations).copy())

@@ -104,6 +104,11 @@ class ChangeDetector:
         return self._sum
 
     @property
+    def n_bytes(self) -> int:
+        """Size of the slices that it keeps."""
+        return sum(observations.nbytes for observations in (*self._quiet, *self._withheld))
+
+    @property
     def before(self) -> Tensor:
         """The last union observations (m, D + N) that surely belong to the task, m up to 8192."""
         return torch.cat(self._quiet)

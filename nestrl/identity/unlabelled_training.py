@@ -14,7 +14,7 @@ from nestrl.identity.change_detection import ChangeDetector, Place
 from nestrl.identity.unlabelled_testing import Recognised
 from nestrl.methods.acting_as import ActingAs
 from nestrl.methods.protocol import Method, Observations, Policy
-from nestrl.updates.values import flattened, put_values, values_of
+from nestrl.updates.values import flattened, n_bytes, put_values, values_of
 
 
 class Unlabelled(Recognised):
@@ -84,7 +84,8 @@ class Unlabelled(Recognised):
         """Return what the method measures, the believed slot, the evidence against it, and all bytes kept for that."""
         measured = super().measurements()
         places = [self._detector.place, *self._places.values()]
-        kept = measured["recognition_bytes"] + sum(place.reference.nbytes for place in places)
+        kept = measured["recognition_bytes"] + self._detector.n_bytes + n_bytes(self._before_suspicion)
+        kept += sum(place.reference.nbytes for place in places)
         return measured | {
             "slot": float(self.present),
             "evidence": self._detector.evidence,

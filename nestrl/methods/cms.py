@@ -60,6 +60,8 @@ class CMS(Finetune):
         self._learner = learner
         groups = learner.actor_groups()
         periods = _periods(options, [name for name in groups if name != "log_std"])
+        if len(groups.get("log_std", [])) > 1:  # a head beside the other: SAC's
+            periods["log_std"] = periods["head"]
         self._slow: list[tuple[Parameter, int]] = [
             (parameter, period) for name, period in periods.items() if period > 1 for parameter in groups[name]
         ]
@@ -77,8 +79,8 @@ class CMS(Finetune):
         update.apply()
 
     def measurements(self) -> dict[str, float]:
-        """Return the bytes of the gradients that wait."""
-        return {"memory_bytes": float(sum(total.nbytes for total in self._sums if total is not None))}
+        """Return the bytes of the gradients that wait before a step is due."""
+        return {"memory_bytes": float(sum(parameter.nbytes for parameter, _ in self._slow))}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the clock and the gradients that wait."""

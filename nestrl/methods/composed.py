@@ -10,7 +10,8 @@ from nestrl.updates.regulated import Update, regulated_step
 
 ORDER = ("start", "retention", "whole", "plasticity")
 """In which parts are called: a start changes the network that retention then looks at, and plasticity regulates the
-step that all the others have prepared."""
+step that all the others have prepared. Of several that retain, one with policies of its own is first: what it leaves of
+a segment is what the others keep."""
 
 Part = tuple[str, Callable[[Any, Learner, int], Method], Card]
 """Name, what makes it, and card."""
@@ -85,7 +86,7 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
         raise BadConfig(
             f"{own[0]} cannot be put together with {own[1]}: both answer old tasks with policies of theirs."
         )
-    return sorted(parts, key=lambda part: ORDER.index(part[2].part))
+    return sorted(parts, key=lambda part: (ORDER.index(part[2].part), not part[2].own_policies))
 
 
 def _speaker(parts: Sequence[Part]) -> str:

@@ -11,6 +11,8 @@ A thin composition of nestrl.nested; the level table there says what each rung d
     without meta_controller                its orders stay at their defaults, which change nothing
     without task_code                      a new task's code starts as initialised and moves as all other weights; no
                                            skill is tried out, so that the rival cannot tell a trap by them
+
+Beside another part that retains (`nested+ewc`) a fresh network is held, too: by that part.
 """
 
 from dataclasses import dataclass

@@ -117,6 +117,11 @@ class Learner(Protocol):
         """Go on learning from where `branch` was called; simulations and steps go on as they are."""
         ...
 
+    @property
+    def renewals(self) -> int:
+        """How often the actor was given other weights as a whole, by the three above."""
+        ...
+
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the network answer in task `target` as it would if that were task `source`; other tasks do not change.
 

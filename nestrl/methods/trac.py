@@ -44,7 +44,8 @@ class TRAC(Finetune):
 
     Differs from the paper: only the actor is scaled. theta moves by the change of max(0, S) * D, which is the same as
     long as nothing else moves it, and keeps what a start part has written. The authors' code reads D off the
-    parameters instead, and so cannot come back from S = 0.
+    parameters instead, and so cannot come back from S = 0. Where another part gives the actor other weights as a whole,
+    theta_0 is these from then on, D = 0, and the tuners stay.
     """
 
     card: ClassVar[Card] = Card(
@@ -66,9 +67,13 @@ class TRAC(Finetune):
         self._sums = np.full(len(options.discounts), EPSILON)
         self._scale = 0.0
         self._applied = [0.0] * len(self._parameters)  # the scale at each parameter's last move
+        self._renewals = learner.renewals
 
     def regulate(self, update: Update) -> None:
         """Apply, then scale the way from the first parameters."""
+        if self._learner.renewals != self._renewals:
+            self._renewals = self._learner.renewals
+            self._ways = [torch.zeros_like(way) for way in self._ways]
         moving = [index for index, parameter in enumerate(self._parameters) if parameter.grad is not None]
         slope = self._slope(moving)
         update.keep(self._parameters[index] for index in moving)
@@ -93,6 +98,7 @@ class TRAC(Finetune):
             "sums": self._sums.tolist(),
             "scale": self._scale,
             "applied": list(self._applied),
+            "renewals": self._renewals,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -100,6 +106,7 @@ class TRAC(Finetune):
         self._ways = beside(state["ways"], self._parameters)
         self._variances, self._sums = np.array(state["variances"]), np.array(state["sums"])
         self._scale, self._applied = state["scale"], list(state["applied"])
+        self._renewals = state.get("renewals", 0)  # which older checkpoints lack
 
     def _slope(self, moving: list[int]) -> float:
         """Return how the loss changes with the scale: the inner product of the gradient and the ways."""

@@ -167,6 +167,7 @@ def _compare(
         *mixed,
         *([absent] if baseline and baseline not in by_name else []),
         *_without_a_row(here),
+        *_beyond_the_plan(study, finished),
         *_reference_doubts(study, finished, references),
     ]
     return Comparison(regime, sequence, methods, failed, against, tuple(doubts))
@@ -232,6 +233,16 @@ def _of_pairs(baseline: MethodRuns, method: MethodRuns, metric: str) -> tuple[Fl
 def strata(orders: Sequence[int]) -> list[int]:
     """Return the stratum of each run: its order, or the same for all where an order has one run and so no spread."""
     return list(orders) if min(Counter(orders).values()) > 1 else [0] * len(orders)
+
+
+def _beyond_the_plan(study: Study, finished: Sequence[Record]) -> list[str]:
+    """Return a sentence for runs that the study's file asks for no more: nothing holds them to its settings."""
+    wanted = {(cell.regime, cell.sequence, cell.method, cell.seed) for cell in study.plan.cells}
+    own = [(record.regime, record.sequence, record.method, record.seed) for record in finished]
+    strange = [record.cell for record, place in zip(finished, own, strict=True) if place not in wanted]
+    if not wanted or not strange:
+        return []
+    return [f"not asked for by the study's file as it stands, and maybe of another kind: {', '.join(strange)}."]
 
 
 def _without_a_row(records: Sequence[Record]) -> list[str]:

@@ -33,22 +33,30 @@ Lines = Sequence[Mapping[str, Any]]
 def draw_levels(runs: Sequence[Run], picture: Path) -> list[Path]:
     """Draw the levels of each run whose meta-controller gave orders; return the files, beside `picture`, of its kind.
 
-    One run's is levels.png (or .svg, .pdf); of several, levels-<name of the run's folder>.png each, with its parent's
-    name in front where two are called alike. Raises BadConfig where that is `picture` itself.
+    One run's is levels.png (or .svg, .pdf); of several, levels-<name of the run's folder>.png each, with as many of the
+    folders above it in front as tell them apart. Raises BadConfig where that is `picture` itself.
     """
     drawn: list[Path] = []
-    names = [run.path.name for run in runs]
-    for run in runs:
+    for run, own in zip(runs, _told_apart([run.path.resolve().parts[1:] for run in runs]), strict=True):
         figure = levels_figure(run)
         if figure is not None:
-            alike = names.count(run.path.name) > 1
-            own = "-".join(run.path.resolve().parts[-2:]) if alike else run.path.name
             name = "levels" if len(runs) == 1 else f"levels-{own}"
             drawn.append(picture.with_name(name + (picture.suffix or ".png")))
             if drawn[-1] == picture:
                 raise BadConfig(f"{picture} is where the levels are drawn; call the picture of skills skills.png, say.")
             write_figure(drawn[-1], figure)
     return drawn
+
+
+def _told_apart(places: Sequence[Sequence[str]]) -> list[str]:
+    """Return the end of each place, as long as it must be for no other place to end alike."""
+    names = []
+    for place in places:
+        length = 1
+        while length < len(place) and sum(other[-length:] == place[-length:] for other in places) > 1:
+            length += 1
+        names.append("-".join(place[-length:]))
+    return names
 
 
 def levels_figure(run: Run) -> Figure | None:

@@ -73,6 +73,14 @@ class Record:
     digest: str = ""
     """Digest of the whole configuration; empty in older records."""
 
+    def __post_init__(self) -> None:
+        if not self.finished:
+            return
+        rows = len(self.counts) == len(self.steps) and all(len(row) == len(self.tasks) for row in self.counts)
+        trained = all(0 <= task < len(self.tasks) for task, _, _ in self.segments)
+        if not (self.steps and self.episodes > 0 and rows and trained and {*self.final} <= {*self.tasks}):
+            raise BadConfig("its steps, counts, episodes, segments, final and tasks do not belong together")
+
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""

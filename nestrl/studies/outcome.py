@@ -33,12 +33,22 @@ def is_finished(folder: Path) -> bool:
 
 def finished_record(cell: Cell, folder: Path) -> Record:
     """Return the record of a run that came to its end. Raises BadConfig when a file is missing or damaged."""
+    try:
+        return _finished_record(cell, folder)
+    except BadConfig:
+        raise
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, safetensors.SafetensorError) as error:
+        raise BadConfig(f"the finished run in {folder} is damaged ({error}); move it away to run it again.") from error
+
+
+def _finished_record(cell: Cell, folder: Path) -> Record:
     run, config = RunFolder(folder), cell.config
     curves, summary = run.curves(), run.summary()
     final = {task: (found["successes"], found["episodes"]) for task, found in summary["final_success"].items()}
     counts = np.rint(curves.success * config.evaluation_episodes).astype(int)
     return replace(
-        _begun(cell, FINISHED),
+        _begun(cell),
+        status=FINISHED,
         steps=tuple(curves.steps.tolist()),
         counts=tuple(map(tuple, counts.tolist())),
         episodes=config.evaluation_episodes,
@@ -65,7 +75,7 @@ def digest_of(config: RunConfig) -> str:
 
 def failed_record(cell: Cell, error: str) -> Record:
     """Return the record of a run that could not come to its end, for the reason given in one sentence."""
-    return replace(_begun(cell, FAILED), error=error)
+    return replace(_begun(cell), error=error)
 
 
 def drop_older_checkpoints(folder: Path) -> None:
@@ -75,8 +85,8 @@ def drop_older_checkpoints(folder: Path) -> None:
         path.unlink()
 
 
-def _begun(cell: Cell, status: str) -> Record:
-    """Return a record with what was known before the run began."""
+def _begun(cell: Cell) -> Record:
+    """Return a record with what was known before the run began: that of a failed one, but for the error."""
     config = cell.config
     return Record(
         cell=cell.name,
@@ -88,7 +98,7 @@ def _begun(cell: Cell, status: str) -> Record:
         order=cell.order,
         tasks=config.sequence.task_names,
         seed=cell.seed,
-        status=status,
+        status=FAILED,
     )
 
 

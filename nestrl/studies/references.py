@@ -20,10 +20,11 @@ learnt (see `learnt_as`)."""
 def found_references(plan: StudyPlan, before: References, then: Versions | None = None) -> References:
     """Return all curves that fit the study's runs, by default those made with the versions installed.
 
+    before: what was found earlier; that of regimes and sequences which have left the plan stays, as their runs do.
     then: versions with which runs of the study were made; curves made with them come first, then those of `before` that
     were learnt alike, and only then those of the versions installed.
     """
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found = {regime: dict(sequences) for regime, sequences in before.items()}
     for cell, config in _plain_configs(plan):
         kept = _kept(before, cell, config)
         entries = {

@@ -78,6 +78,7 @@ class Running:
         self.plan, self.places, self.say = plan, found, say
         self.pool = Pool(plan.workers)
         self.records = {record.cell: record for record in read_ledger(found.ledger)}
+        self._began, self._seconds_before = time.monotonic(), _seconds_so_far(found.time)
         self._references = {} if chosen else self._reference_jobs()
         self._chosen = chosen or plan.cells
         left = (cell for cell in self._chosen if self._is_left(cell, retry_failed))
@@ -85,7 +86,6 @@ class Running:
 
     def run(self) -> None:
         """Make the reference curves that the plan asks for, then the runs."""
-        began = time.monotonic()
         if not self.plan.references:
             for sentence in what_is_missing(self.plan, read_references(self.places.references)):
                 self.say(sentence)
@@ -101,7 +101,7 @@ class Running:
                     self._end(ended.job.folder, ended.error)
         finally:
             write_references(self.plan, self.places)
-            self._write_time(time.monotonic() - began)
+            self._write_time()
 
     def _reference_jobs(self) -> dict[Path, tuple[Job, str]]:
         before, folder = read_references(self.places.references), self.places.runs.parent / REFERENCE_RUNS
@@ -125,11 +125,15 @@ class Running:
 
     def _end(self, folder: Path, error: str | None) -> None:
         cell = self._cells.pop(folder)
-        record = failed_record(cell, error) if error else finished_record(cell, folder)
+        try:
+            record = failed_record(cell, error) if error else finished_record(cell, folder)
+        except BadConfig as damage:  # the others go on
+            record = failed_record(cell, str(damage))
         append(self.places.ledger, record)
         self.records[cell.name] = record
-        if not error:
+        if record.finished:
             drop_older_checkpoints(folder)
+        self._write_time()
         self.say(self._line(record))
 
     def _end_reference(self, ended: Ended) -> None:
@@ -146,14 +150,12 @@ class Running:
         else:
             what = f"failed: {record.error}"
         left = len(self._cells)
-        time = readable_time(seconds_left(tuple(self.records.values()), left, self.pool.workers))
-        return f"{record.cell}: {what}; {len(self._chosen) - left} of {len(self._chosen)}, {time} left"
+        remaining = readable_time(seconds_left(tuple(self.records.values()), left, self.pool.workers))
+        return f"{record.cell}: {what}; {len(self._chosen) - left} of {len(self._chosen)}, {remaining} left"
 
-    def _write_time(self, seconds: float) -> None:
+    def _write_time(self) -> None:
         """Add up where the time went: the study's wall clock over all its sessions, and its runs' by activity."""
-        spent = {"study": seconds}
-        if self.places.time.is_file():
-            spent["study"] += json.loads(self.places.time.read_text())["seconds"]["study"]
+        spent = {"study": self._seconds_before + time.monotonic() - self._began}
         for record in self.records.values():
             for activity, amount in record.seconds.items():
                 spent[activity] = spent.get(activity, 0.0) + amount
@@ -178,6 +180,14 @@ def write_references(plan: StudyPlan, found: Places) -> None:
     """Write down the curves that fit a study's runs; those that are there already and that nothing replaces stay."""
     then = _versions_then(read_ledger(found.ledger))
     write_json(found.references, found_references(plan, read_references(found.references), then))
+
+
+def _seconds_so_far(path: Path) -> float:
+    """Return the wall clock of a study's earlier sessions; 0 where nobody wrote it down, or the file is damaged."""
+    try:
+        return float(json.loads(path.read_text())["seconds"]["study"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def _versions_then(records: Iterable[Record]) -> Versions | None:

@@ -118,9 +118,15 @@ def open_study(folder: str | Path) -> Study:
 
 def read_references(path: Path) -> References:
     """Return the reference curves of a study; none where there is no file. Raises BadConfig for a damaged one."""
+    if not path.is_file():
+        return {}
     try:
-        return json.loads(path.read_text()) if path.is_file() else {}
-    except ValueError as error:
+        found: References = json.loads(path.read_text())
+        for curve in (curve for regime in found.values() for tasks in regime.values() for curve in tasks.values()):
+            if len(curve["steps"]) != len(curve["success"]):
+                raise ValueError("steps and success are not equally long lists")
+        return found
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadConfig(f"{path} is damaged ({error}); delete it, and `nestrl study` writes it anew.") from error
 
 

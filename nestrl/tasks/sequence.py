@@ -151,6 +151,8 @@ class TaskSequence:
         """Return the same sequence with every segment `scale` times as long, at least one step each."""
         if not 0 < scale < math.inf:
             raise BadConfig(f"steps_scale is {scale}; it must be finite and above 0.")
+        if not self.total_steps * scale < math.inf:
+            raise BadConfig(f"steps_scale is {scale}; so many steps have no number.")
         segments = tuple(replace(segment, steps=max(1, round(segment.steps * scale))) for segment in self.segments)
         return replace(self, segments=segments)
 

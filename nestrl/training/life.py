@@ -185,7 +185,8 @@ class Life:
                 method=as_numbers(self.method.measurements()),
                 diverged=self._diverged,
             )
-            self._show()
+            if not self._stop.made:  # Ctrl-C may have ended whoever reads what is shown
+                self._show()
             if paused and self._environment is not None and self._segments.ends_early(self._environment.tally):
                 return self._end_segment()
         return self._end_segment() if self.steps_here >= segment.steps else False

@@ -64,6 +64,8 @@ class RunFolder:
             lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
             events = [json.loads(line) for line in lines if line.endswith("\n")]
             return [line for line in events if line["event"] == event]
+        except OSError as error:
+            raise _unreadable(self.log, error) from error
         except (ValueError, LookupError, TypeError) as error:
             raise BadConfig(f"{self.log} is damaged ({error}); take it from a backup, or train anew.") from error
 
@@ -119,6 +121,8 @@ class RunFolder:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise BadConfig(f"{path} is damaged ({error}); take it from a backup, or train anew.") from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
         return RunConfig.from_json(text, str(path))
 
     def versions_then(self) -> dict[str, str | None]:
@@ -211,6 +215,8 @@ class RunFolder:
             content = json.loads(path.read_text())
         except FileNotFoundError as error:
             raise BadConfig(f"{path} is not there yet; train, or go on with `{self.resuming}`.") from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
         except ValueError as error:
             raise self._damaged(name, error) from error
         if not isinstance(content, dict):
@@ -219,6 +225,10 @@ class RunFolder:
 
     def _damaged(self, name: str, error: Exception | str) -> BadConfig:
         return BadConfig(f"{self.path / name} is damaged ({error}); `{self.resuming}` writes it anew.")
+
+
+def _unreadable(path: Path, error: OSError) -> BadConfig:
+    return BadConfig(f"{path} cannot be read ({error.strerror}); see to it that you may.")
 
 
 def versions() -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Self
 
@@ -33,4 +34,5 @@ class StopRequest:
         if self.made:
             raise KeyboardInterrupt
         self.made = True
-        os.write(2, NOTICE)  # print is not safe in a signal handler
+        with suppress(OSError):  # Ctrl-C has ended whoever read the output, too
+            os.write(2, NOTICE)  # print is not safe in a signal handler

@@ -278,3 +278,13 @@ def test_arguments_reach_the_environment(check: Any) -> None:
 
 def test_numbers_beyond_32_bits_are_found_as_a_learner_meets_them(check: Any) -> None:
     assert "the observation was NaN or infinite at" in having(check(Astronomic), "error")
+
+
+def test_what_did_not_end_in_the_time_for_samples_may_end(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class SlowStep(Point):
+        def step(self, action: Any) -> Any:
+            time.sleep(0.005)
+            return super().step(action)
+
+    monkeypatch.setattr("nestrl.evaluation.fitness.SAMPLE_SECONDS", 0.05)
+    assert "no episode ended" in having(check(SlowStep, limit=None), "warn")

@@ -28,6 +28,7 @@ class FakeLearner:
         torch.manual_seed(0)
         self.discrete, self.off_policy = discrete, off_policy
         self.progress = 0.0  # of the segment, in 0..1
+        self.renewals = 0
         self.new_tally = lambda: Tally(1)
         self.tally = self.new_tally()
         self.trials = []  # (task, episodes, charged) of each call of `trial`
@@ -66,6 +67,7 @@ class FakeLearner:
         return FakePolicy(self, values)
 
     def renew_actor(self):
+        self.renewals += 1
         for part in (self.trunk, self.head, self.unused_head):
             for module in part.modules():
                 if hasattr(module, "reset_parameters"):
@@ -80,6 +82,7 @@ class FakeLearner:
         return {"values": self.parameters(), "optimizer": copy.deepcopy(self.optimizer.state_dict())}
 
     def return_to(self, branch):
+        self.renewals += 1
         live_ones = [parameter for group in self.actor_groups().values() for parameter in group]
         for parameter, value in zip(live_ones, branch["values"], strict=True):
             parameter.data.copy_(value)

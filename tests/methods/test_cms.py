@@ -60,10 +60,16 @@ def test_factor_counts_from_the_head_down():
 def test_waiting_gradients_are_counted_as_memory():
     learner = FakeLearner()
     method = cms(periods=(3, 1))(learner)
-    live(method, learner, [0], 3)
-    assert method.measurements() == {"memory_bytes": 0.0}
-    live(method, learner, [0], 1)
-    assert method.measurements()["memory_bytes"] == 4 * sum(p.numel() for p in learner.trunk.parameters())
+    for steps in (1, 2):
+        live(method, learner, [0], steps)
+        assert method.measurements()["memory_bytes"] == 4 * sum(p.numel() for p in learner.trunk.parameters())
+
+
+def test_a_head_for_log_std_moves_with_the_head():
+    learner = FakeLearner()
+    log_std = [learner.unused_head.weight, learner.unused_head.bias]
+    learner.actor_groups = lambda: {"trunk_0": [], "head": [learner.head.weight], "log_std": log_std}
+    assert [(len(p.shape), period) for p, period in cms(periods=(4, 2))(learner)._slow] == [(2, 2), (2, 2), (1, 2)]
 
 
 def test_resumed_in_the_middle_of_a_period_it_ends_bit_identical():

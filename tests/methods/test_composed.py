@@ -55,6 +55,11 @@ def test_starts_begin_before_retention_whatever_the_order_in_the_name():
     assert method._speaks == "cloning"
 
 
+def test_what_a_part_with_policies_of_its_own_leaves_is_what_others_keep():
+    for name in ("ewc+nested", "nested+ewc"):
+        assert list(make_method(name, {}, FakeLearner(), 0)._parts) == ["nested", "ewc"]
+
+
 def test_slow_blocks_wait_for_what_retains_too_whatever_the_order_in_the_name():
     for name in ("cms+l2", "l2+cms"):
         assert list(make_method(name, {}, FakeLearner(), 0)._parts) == ["l2", "cms"]

@@ -25,7 +25,7 @@ class RegulatedSGD(RegulatedStep, torch.optim.SGD):
 class Numbers:
     """A learner that is one vector."""
 
-    policy, n_tasks = None, 1
+    policy, n_tasks, renewals = None, 1, 0
 
     def __init__(self, values):
         self.values = nn.Parameter(torch.tensor(values, dtype=torch.float64))
@@ -135,3 +135,23 @@ def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical():
 def test_senseless_options_are_refused(options):
     with pytest.raises(BadConfig, match=next(iter(options))):
         TRACOptions(**options)
+
+
+def test_where_the_actor_gets_other_weights_the_way_begins_anew():
+    learner = Numbers([2.0])
+    optimizer = RegulatedSGD([learner.values], lr=0.1)
+    method = TRAC(TRACOptions(discounts=(0.9,), start=0.01), learner, seed=0)
+    optimizer.attach(method.regulate)
+
+    def step(gradient):
+        learner.values.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.step()
+
+    for _ in range(5):
+        step(1.0)
+    learner.values.data.fill_(7.0)
+    learner.renewals += 1
+    for way in (-0.1, -0.2):
+        step(1.0)
+        assert learner.values.item() == pytest.approx(7.0 + method.measurements()["scale"] * way, rel=1e-12)
+    assert method.measurements()["scale"] > 0

@@ -147,6 +147,11 @@ def test_runs_of_one_name_in_two_folders_each_have_their_own(make_run: MakeRun, 
     runs = [Run(tmp_path / parent / "life") for parent in ("a", "b")]
     drawn = draw_levels(runs, tmp_path / "skills.png")
     assert [path.name for path in drawn] == ["levels-a-life.png", "levels-b-life.png"]
+    for parent in ("a/runs", "b/runs"):
+        shutil.copytree(run.path, tmp_path / parent / "life")
+    runs = [Run(tmp_path / parent / "life") for parent in ("a/runs", "b/runs", "b")]
+    drawn = draw_levels(runs, tmp_path / "skills.png")
+    assert [path.name for path in drawn] == ["levels-a-runs-life.png", "levels-b-runs-life.png", "levels-b-life.png"]
 
 
 def test_of_several_runs_each_has_its_own(make_run: MakeRun, tmp_path: Path) -> None:

@@ -43,3 +43,12 @@ def test_versions_of_envpool_must_agree_unless_some_run_did_without() -> None:
     older, newer, without = using("1.1.0"), using("1.2.5"), replace(record(), versions=VERSIONS)
     assert [sentence.partition(" in ")[0] for sentence in mixed_runs([newer, newer, older])] == ["envpool is 1.1.0"]
     assert mixed_runs([newer, without]) == mixed_runs([newer, newer, older, without]) == []
+
+
+def test_runs_that_the_studys_file_asks_for_no_more_are_named(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "mixed-5", [record(seed=seed) for seed in (0, 1)])
+    plan = folder / "study.yaml"
+    assert not any("not asked for" in text for text in comparisons(open_study(folder))[0].warnings)
+    plan.write_text(plan.read_text().replace("seeds: 2", "seeds: [0, 5]"))
+    (warning,) = [text for text in comparisons(open_study(folder))[0].warnings if "not asked for" in text]
+    assert "cloning-shared-mixed-5-o0-s1" in warning and "s0" not in warning

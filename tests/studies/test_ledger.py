@@ -103,3 +103,21 @@ def test_a_line_of_another_shape_is_named(tmp_path: Path, wrong: dict[str, objec
     path.write_text(json.dumps(json.loads(path.read_text()) | wrong) + "\n")
     with pytest.raises(BadConfig, match="line 1 is damaged"):
         read_ledger(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"counts": [[0, 1], [4], [2, 3]]},
+        {"counts": [[0, 1], [4, 0]]},
+        {"segments": [[2, 0, 10]]},
+        {"episodes": 0},
+        {"final": {"clam": [5, 8]}},
+    ],
+)
+def test_a_record_whose_parts_do_not_belong_together_is_damaged(change: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "finished.jsonl"
+    append(path, RECORD)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change) + "\n")
+    with pytest.raises(BadConfig, match=r"finished.jsonl, line 1 is damaged"):
+        read_ledger(path)

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import SuccessCurves
 from nestrl.studies.plan import read_plan
 from nestrl.studies.references import found_references, reference_jobs, what_is_missing
+from nestrl.studies.study import read_references
 from nestrl.training.from_scratch import alone_from_scratch
 from nestrl.training.references import store_curve, stored_curves
 from nestrl.training.run_folder import versions
@@ -106,3 +108,20 @@ def test_two_processes_that_store_at_once_lose_no_curve(study_file: Path) -> Non
         assert path.read_text() == before
     other.join()
     assert set(stored_curves(path)) == {0, 1}
+
+
+def test_curves_of_a_regime_that_left_the_plan_stay_with_its_runs(study_file: Path) -> None:
+    text = study_file.read_text()
+    study_file.write_text(text.replace("shared: {}", REGIMES))
+    before = {"wide": {"tiny-2": {"calm": {"steps": [0, 600], "success": [0.0, 0.5], "seeds": 3}}}}
+    assert found_references(read_plan(study_file), before)["wide"] == before["wide"]
+    study_file.write_text(text)
+    assert found_references(read_plan(study_file), before) == before | {"shared": {"tiny-2": {}}}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"shared": {"two": {"calm": {"steps": [0, 1]}}}}'])
+def test_damaged_references_are_named(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "references.json"
+    path.write_text(content)
+    with pytest.raises(BadConfig, match=r"references\.json is damaged"):
+        read_references(path)

@@ -106,6 +106,20 @@ def test_what_is_done_is_skipped_and_what_was_not_recorded_is(whole: Path) -> No
 
 
 @pytest.mark.learning
+def test_a_finished_run_that_is_damaged_has_failed_and_stops_nobody(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "runs", tmp_path / "runs")
+    (tmp_path / "runs" / "tiny" / "kept-shared-tiny-2-o0-s0" / "policy.safetensors").write_bytes(b"{")
+    (tmp_path / "results" / "tiny").mkdir(parents=True)
+    (tmp_path / "results" / "tiny" / "time.json").write_text("[]")
+    study = run_study(whole / "study.yaml", below=tmp_path, say=lambda _: None)
+    assert [(record.cell, record.finished) for record in study.records if not record.finished] == [
+        ("kept-shared-tiny-2-o0-s0", False)
+    ]
+    assert "is damaged" in next(record.error for record in study.records if not record.finished)
+    assert json.loads((tmp_path / "results" / "tiny" / "time.json").read_text())["finished"] == 3
+
+
+@pytest.mark.learning
 def test_changed_study_is_refused(whole: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text((whole / "study.yaml").read_text().replace("n_envs: 8", "n_envs: 4"))

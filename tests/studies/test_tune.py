@@ -316,3 +316,18 @@ def test_mistakes_are_shown_at_their_line(text: str, message: str, tmp_path: Pat
     path.write_text(f"name: tiny\n{text}\nimports: [tiny_worlds]\n")
     with pytest.raises(NestrlError, match=message):
         read_tune_plan(path)
+
+
+def test_whole_numbers_are_choices_of_an_option_with_a_fraction(tmp_path: Path) -> None:
+    space = {"l2": {"start": {"strength": 10}, "space": {"strength": {"choices": [1, 10, 100]}}}}
+    (search,) = read_tune_plan(search_file(tmp_path, lambda values: values.update(methods=space))).searches
+    assert search.first == {"strength": 10.0}
+    assert repr(search.space["strength"].examples) == "(1.0, 10.0, 100.0)"
+
+
+def test_a_damaged_journal_is_named(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.log"
+    lines = (whole / "results/tiny/journal.log").read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], "{broken\n", *lines[2:]]))
+    with pytest.raises(BadConfig, match=r"journal\.log is damaged"):
+        outcomes(path, read_tune_plan(whole / "tune.yaml"))

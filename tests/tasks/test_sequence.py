@@ -110,3 +110,8 @@ def test_arguments_are_what_a_file_gives_back(arguments: dict[str, Any]) -> None
     for name in ("env_kwargs", "evaluation_kwargs"):
         with pytest.raises(BadConfig, match="'a' has arguments that a run's file would not give back"):
             Task("a", "Reacher-v5", **{name: arguments})
+
+
+def test_steps_without_a_number_are_refused() -> None:
+    with pytest.raises(BadConfig, match="steps_scale is 1e\\+308"):
+        life(("a", 100)).with_steps(1e308)

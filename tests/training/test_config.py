@@ -114,6 +114,9 @@ def test_option_of_another_method() -> None:
         (Mapping[str, int], {"a": np.int64(1)}, {"a": 1}),
         (Mapping[str, Sequence[int]], {"a": (1, 2)}, {"a": [1, 2]}),
         (tuple[int, float], [1, 2], (1, 2.0)),
+        (tuple, [1, "a"], (1, "a")),
+        (list[float], (1, 2), [1.0, 2.0]),
+        (list, ["a", 1], ["a", 1]),
     ],
 )
 def test_decode(kind: Any, value: Any, expected: Any) -> None:

@@ -276,6 +276,15 @@ def test_diverged_training(tmp_path: Path) -> None:
         run(replace(config, agent=wild), tmp_path / "run")
 
 
+def test_diverged_training_with_discrete_actions(tmp_path: Path) -> None:
+    """A slice of several rollouts draws from the network before anybody looks whether it is finite."""
+    cart = TaskSequence("cart", (Task("cart", "CartPole-v1", success_threshold=20.0),), (Segment("cart", 6400),))
+    config = tiny_config(sequence=cart, method="finetune", method_options={})
+    wild = replace(config.agent, hyperparameters={**config.agent.hyperparameters, "learning_rate": 1e30})
+    with pytest.raises(TrainingDiverged, match="learning_rate"):
+        run(replace(config, agent=wild), tmp_path / "run")
+
+
 def test_unknown_environment_leaves_no_folder(tmp_path: Path) -> None:
     sequence = TaskSequence("typo", (Task("a", "TinyPiont-v0"),), (Segment("a", 10),))
     with pytest.raises(UnknownName, match="TinyPoint-v0"):

@@ -303,3 +303,48 @@ def test_damaged_files_of_a_finished_run_are_written_anew_or_named(tmp_path: Pat
     (finished.path / "config.json").write_bytes(b"\xff\xfe")
     with pytest.raises(BadConfig, match=r"config\.json is damaged"):
         Run(finished.path)
+
+
+def test_joint_training_goes_on_with_the_spread_of_returns_after_a_boundary(tmp_path: Path) -> None:
+    sequence = replace(TINY, tasks=tuple(replace(task, reward_scale="auto") for task in TINY.tasks))
+    config = tiny_config(sequence=sequence, method="multitask", method_options={})
+    never_stopped = run(config, tmp_path / "whole").path
+    first_end = Run(never_stopped).curves.segments[0][2]
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped", display=StopAt(first_end, signal.SIGINT))
+    saved = load_newest(tmp_path / "stopped" / "checkpoints")
+    assert saved is not None and saved.state["environment"] is None
+    run(config, tmp_path / "stopped", resume=True)
+    assert_same_end(never_stopped, tmp_path / "stopped")
+
+
+def test_ctrl_c_that_also_ends_who_reads_the_output_still_saves(
+    whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `nestrl train ... 2>&1 | tee log`."""
+
+    def broken(*_: object) -> int:
+        raise BrokenPipeError
+
+    class Gone(StopAt):
+        def show(self, moment: Moment) -> None:
+            if self.steps == sys.maxsize:
+                raise BrokenPipeError
+            super().show(moment)
+
+    monkeypatch.setattr("nestrl.training.stopping.os.write", broken)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_config(), tmp_path / "stopped", display=Gone(64, signal.SIGINT))
+    monkeypatch.undo()
+    assert load_newest(tmp_path / "stopped" / "checkpoints") is not None
+    run(tiny_config(), tmp_path / "stopped", resume=True)
+    assert_same_end(whole["ppo"], tmp_path / "stopped")
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    finished = run(tiny_config(), tmp_path / "run")
+    versions = finished.path / "metrics.json"
+    versions.unlink()
+    versions.mkdir()  # as no permission to read: an OSError, also for root
+    with pytest.raises(BadConfig, match=r"metrics\.json cannot be read \(Is a directory\)"):
+        finished.folder.summary()

@@ -18,6 +18,7 @@ from nestrl.agents.tally import Tally
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
 from nestrl.errors import BadConfig
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
+from nestrl.training.checkpoint import load_newest
 from nestrl.training.config import RunConfig
 from nestrl.training.from_scratch import alone_from_scratch
 from nestrl.training.learner import common_rows
@@ -210,3 +211,17 @@ def test_without_boundaries_nobody_knows_how_far_a_segment_is() -> None:
 def test_agem_cannot_know_which_task_its_last_rollout_is_of(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match=r"given boundaries.*method\.reference=kl"):
         run(unlabelled(method="agem", method_options={}), tmp_path / "run")
+
+
+def test_resumes_exactly_where_an_evaluation_comes_within_a_slice(tmp_path: Path) -> None:
+    """Slices of two rollouts, of which the first had been seen and not yet judged when the run was stopped."""
+    segments = (Segment("there", 6400), Segment("here", 6400))
+    config = unlabelled(sequence=replace(COMES_BACK, segments=segments), evaluations_per_segment=7)
+    finished = run(config, tmp_path / "whole")
+    assert boundaries(finished)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped", display=StopAt(960, signal.SIGINT))
+    saved = load_newest(tmp_path / "stopped" / "checkpoints")
+    assert saved is not None and len(saved.state["environment"]["seen"]) == 64
+    run(config, tmp_path / "stopped", resume=True)
+    assert_same_end(finished.path, tmp_path / "stopped")

@@ -195,7 +195,7 @@ def status(path: Path, lives: int, below: Path = Path()) -> str:
     journal = Journal(found.results / JOURNAL)
     process = process_of(found.lock)
     who = f"process {process} is at it" if process else "no process is at it"
-    left = _lives_left(plan, journal, plan.generations(lives))
+    left = _lives_left(plan, journal, max(plan.generations(lives), _whole_generations(plan, journal)))
     seconds, workers = journal.mean_seconds, Pool(plan.study.workers).workers
     time = readable_time(None if seconds is None else seconds * left / workers)
     report = _report(plan, journal, learning_curve(plan, journal))
@@ -235,7 +235,7 @@ def _refuse_another(plan: LivesPlan, results: Path) -> None:
         return
     try:
         before = described_now(json.loads(path.read_text()))
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadConfig(f"{path} is damaged ({error}); give the plan another name, or move {results} away.") from error
     now = plan.description()
     for key in {**before, **now}:

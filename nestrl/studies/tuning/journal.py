@@ -146,7 +146,11 @@ def outcomes(path: Path, plan: TunePlan) -> list[Outcome]:
 
 
 def _storage(path: Path) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(path)))
+    """Open a journal. Raises BadConfig for a damaged one."""
+    try:
+        return JournalStorage(JournalFileBackend(str(path)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadConfig(f"{path} is damaged ({error}); restore it, or move its folder away to search anew.") from error
 
 
 def _outcome(label: str, trial: FrozenTrial) -> Outcome:

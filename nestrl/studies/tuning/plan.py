@@ -228,7 +228,6 @@ def _search(document: Document, study: StudyPlan, label: str, entry: _Entry, tri
     cells = [cell for cell in study.cells if cell.method == label]
     lives = {f"{cell.sequence}-o{cell.order}-s{cell.seed}": cell.config for cell in cells}
     search = Search(label, entry.method or label, entry.fixed, {}, {}, lives, trials if entry.space else 1)
-    options = decode(find_method(search.method).options, cells[0].config.method_options, label)
     if strange := [name for name in entry.start if name not in entry.space]:
         raise BadConfig(
             f"{document.where('methods', label, 'start')}: start has {strange[0]!r}, which is not searched; give what "
@@ -238,10 +237,10 @@ def _search(document: Document, study: StudyPlan, label: str, entry: _Entry, tri
     first: dict[str, Any] = {}
     for name, values in entry.space.items():
         with document.at("methods", label, "space", name):
-            space[name] = _part(name, values)
-            for example in space[name].examples:
-                search.config(cells[0].config, {name: example})
-            first[name] = _plain(reduce(getattr, name.replace("-", "_").split("."), options))
+            part = _part(name, values)
+            examples = [_value(search.config(cells[0].config, {name: example}), name) for example in part.examples]
+            space[name] = Choices(tuple(examples)) if isinstance(part, Choices) else part  # 1 of a float option: 1.0
+            first[name] = _value(cells[0].config, name)
             if first[name] not in space[name]:
                 raise BadConfig(
                     f"the first trial's {name} is {first[name]!r}, which is not in the space; widen the space, or add "
@@ -256,5 +255,7 @@ def _part(name: str, values: Any) -> Range | Choices:
     return decode(Range, values, name)
 
 
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))
+def _value(config: RunConfig, name: str) -> Any:
+    """Return the value that a run's method has for an option, as JSON values."""
+    options = decode(find_method(config.method).options, config.method_options, config.method)
+    return json.loads(json.dumps(reduce(getattr, name.replace("-", "_").split("."), options)))

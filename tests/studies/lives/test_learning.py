@@ -233,6 +233,9 @@ def test_status_lives_and_writes_nothing(
     shown = status(path, 8)
     assert "4 lives left, about 4 min with 1 side by side" in shown
     assert shown.count("\n|") == 3
+    learn(path, 8, live=quadratic(), say=quiet)
+    for asked in (4, 8):  # what has been lived stays lived
+        assert "\n0 lives left" in status(path, asked)
 
 
 def test_a_search_says_what_it_did_not_begin_with(plan_file: WritePlan, tmp_path: Path, quadratic: Any) -> None:
