@@ -305,6 +305,8 @@ def reference(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exits with 2 after a mistake or a failure of the world, 130 after Ctrl-C, 1 if unheard."""
+    if sys.stdout is None:  # it was closed
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for as long as the process lives)
     sys.path.insert(0, "")  # as with `python -m`: packages in the current folder can be imported
     try:
         app.cli(
@@ -313,8 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             description="Train one agent through a sequence of robot tasks and see how much of each skill is left.",
             use_underscores=False,
         )
-        if sys.stdout is not None:  # None where it was closed
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise

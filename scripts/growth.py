@@ -24,7 +24,7 @@ STEPS = 49_152
 SETTINGS = {"evaluations_per_segment": 3, "evaluation_episodes": 16, "final_episodes": 16}
 LIVES: dict[str, tuple[int, str, dict[str, Any]]] = {
     **{f"{method}, {n} tasks": (n, method, {}) for method in ("finetune", "cloning", "nested") for n in (2, 5, 10)},
-    "cloning, 5 tasks, 4 times the memory": (5, "cloning", {"method.capacity": 16_384}),
+    "cloning, 5 tasks, twice the memory": (5, "cloning", {"method.capacity": 8192}),
     "cloning, 5 tasks, 4 times the samples a step": (5, "cloning", {"method.samples": 2048}),
 }
 """By name: number of tasks, method and its options."""
@@ -60,7 +60,7 @@ def as_table(found: dict[str, dict[str, float]]) -> str:
             f"{seconds['evaluation'] / evaluations:.2f} s",
             f"{seconds['memory_bytes'] / 1e6:.1f} MB",
         ])  # fmt: skip
-    return table(["life", "training, a step", "evaluation of all tasks", "memory at the end"], rows)
+    return table(["life", "training, a step", "evaluation of all tasks", "memory, last task"], rows)
 
 
 def main() -> None:

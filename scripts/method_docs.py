@@ -29,8 +29,8 @@ Each is one file in [nestrl/methods](../nestrl/methods), and any of them runs wi
 task with the best earlier skill, and scales the steps as TRAC does; options are then named by part,
 `--set method.cloning.drift_limit=.05`.
 
-All methods act on the actor only; network, steps, observations, exploration noise and critic are the agent's, the same
-for all. How they compare stands in the [README](../README.md).
+All methods act on the actor only (nested, in a race, on the critic, too); network, steps, observations, exploration
+noise and critic are the agent's, the same for all. How they compare stands in the [README](../README.md).
 
 """
 
@@ -99,7 +99,7 @@ def options_page() -> str:
         f"{OPTIONS_HEAD}## The run\n```text\n{inspect.getdoc(RunConfig)}\n```\n{options_table(RunConfig, APART)}"
         f"\n## The learner\n{learner}\n\n## Its hyperparameters\n"
         "`agent.hyperparameters.NAME`: any argument of the algorithm of stable-baselines3; here these go before its "
-        f"own defaults:\n\n{defaults}\n"
+        f"own defaults, and for ppo `batch_size` is a quarter of a rollout:\n\n{defaults}\n"
     )
 
 

@@ -238,6 +238,7 @@ def test_output_that_goes_to_a_full_disk() -> None:
 
 
 def test_a_closed_output_is_no_error() -> None:
-    command = f"{sys.executable} -m nestrl.cli list sequences >&-"
-    done = subprocess.run(command, shell=True, check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    for arguments in ("list sequences", "--help"):
+        command = f"{sys.executable} -m nestrl.cli {arguments} >&-"
+        done = subprocess.run(command, shell=True, check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")

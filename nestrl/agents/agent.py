@@ -56,7 +56,7 @@ class Agent:
         self._charged = self._uncounted = 0  # steps of trials: in this segment, and not yet returned by `learn`
         self._segment_start, self._segment_steps = 0, 1
         self.renewals = 0
-        """How often the actor was given other weights as a whole: by `renew`, `renew_actor` and `return_to`."""
+        """How often the actor was given other weights as a whole: by `renew`, `renew_actor`, `return_to`, `take`."""
         self._try_out: TryOut | None = None
         self.knows_boundaries = knows_boundaries
         config.require_fit(sum(union.action_space.shape or ()))
@@ -159,6 +159,13 @@ class Agent:
             optimizer.load_state_dict(branch["optimizers"][name])
         if branch["log_ent_coef"] is not None:
             self.algorithm.log_ent_coef.data.copy_(branch["log_ent_coef"])
+
+    def take(self, values: Sequence[Tensor]) -> None:
+        """Give the actor another network's values, in the order of `actor_groups`; what optimizers remember stays."""
+        self.renewals += 1
+        groups = self.actor_groups().values()
+        for parameter, value in zip((each for group in groups for each in group), values, strict=True):
+            parameter.data.copy_(value)
 
     def copy_behaviour(self, source: int, target: int) -> None:
         """Let the network answer in task `target` as it would if that were task `source`."""

@@ -40,7 +40,7 @@ class BestStart(Finetune):
         summary="a task starts with the earlier skill that earns most in it",
         paper="Wolczyk et al., 2022",
         stores="nothing",
-        cost="8 episodes with each earlier skill at a task's start, counted as its steps",
+        cost="8 episodes with each earlier skill and the network as it is at a task's start, counted as its steps",
     )
 
     def __init__(self, options: BestStartOptions, learner: Learner, seed: int) -> None:

@@ -10,7 +10,7 @@ from scipy.special import stdtr
 from nestrl.errors import BadConfig, require_share
 from nestrl.methods.protocol import Card, Learner
 from nestrl.methods.reset_and_distill import ResetAndDistill, ResetAndDistillOptions
-from nestrl.updates.values import put_values, values_of
+from nestrl.updates.values import values_of
 
 STARTS = ("fresh", "fast", "slow")
 
@@ -68,7 +68,7 @@ class FAME(ResetAndDistill):
             return
         starts = [self._learner.policy_with(), self._learner.policy_with(fast), self._slow]
         self._start = warm_start(self._learner.trial(starts, task_index, self._episodes).returns, self._significance)
-        put_values(starts[self._start].parameters, self._parameters)
+        self._learner.take(starts[self._start].parameters)
 
     def measurements(self) -> dict[str, float]:
         """Return drift, bytes, and whether the task started from the fast or the slow learner (0 or 1 each)."""

@@ -116,8 +116,8 @@ class Nested(Taught):
         paper="none (this package)",
         stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
         cost="one backward pass of the actor over 512 remembered observations a gradient step, 125 at each boundary "
-        "(500 or 2000 more where a skill suffers, 2000 or 4000 after a won race); 8 episodes with each earlier skill "
-        "at a task's start, counted as its steps",
+        "(500 or 2500 more where a skill suffers, 2000 or 4000 after a won race); 8 episodes with each earlier skill "
+        "and the network as it is at a task's start, counted as its steps",
         own_policies=True,
     )
 
@@ -318,8 +318,11 @@ class Nested(Taught):
         attempts = [Attempt(PATIENT)] * 2 if fresh else quick_first(self._options.consolidation)
         room = ROOM if fresh else 1.0
         committed = self._slow.consolidate(candidate, fast, self._memory, attempts, self._generator, room)
-        if committed or fresh:
+        if fresh:
+            self._learner.take(candidate.parameters)
+        elif committed:
             put_values(candidate.parameters, self._parameters)
+        if committed or fresh:
             self._start_drifts = {} if committed else dict(self._slow.tried)
 
     def _take_orders(self) -> None:

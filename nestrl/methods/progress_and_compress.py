@@ -14,7 +14,7 @@ from nestrl.updates.distillation import DistillationOptions, distill
 from nestrl.updates.importance import fisher_information
 from nestrl.updates.memory import TeacherMemory
 from nestrl.updates.quadratic import QuadraticPenalty
-from nestrl.updates.values import n_bytes, put_values
+from nestrl.updates.values import n_bytes
 
 STARTS = ("knowledge", "fresh", "active")
 
@@ -74,7 +74,7 @@ class ProgressAndCompress(Consolidating):
         """Give the active column what it starts from, unless nothing was learned before."""
         super().begin(segment_index, task_index)
         if self._slow is not None and self._options.start == "knowledge":
-            put_values(self._slow.parameters, self._parameters)
+            self._learner.take(self._slow.parameters)
         elif self._slow is not None and self._options.start == "fresh":
             self._learner.renew_actor()
 

@@ -117,9 +117,13 @@ class Learner(Protocol):
         """Go on learning from where `branch` was called; simulations and steps go on as they are."""
         ...
 
+    def take(self, values: Sequence[Tensor]) -> None:
+        """Give the actor another network's values, in the order of `actor_groups`; what optimizers remember stays."""
+        ...
+
     @property
     def renewals(self) -> int:
-        """How often the actor was given other weights as a whole, by the three above."""
+        """How often the actor was given other weights as a whole, by the four above."""
         ...
 
     def copy_behaviour(self, source: int, target: int) -> None:

@@ -13,7 +13,7 @@ from nestrl.methods.acting_as import ActingAs
 from nestrl.methods.finetune import Finetune
 from nestrl.methods.halving import successive_halving
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
-from nestrl.updates.values import flattened, n_bytes, put_values, values_of
+from nestrl.updates.values import flattened, n_bytes, values_of
 
 SELECTORS = ("oracle", "bandit")
 
@@ -77,7 +77,7 @@ class Snapshots(Finetune):
         self._current = task_index
         self._choices.clear()
         if task_index in self._stored:
-            put_values(self._stored[task_index].parameters, self._parameters)
+            self._learner.take(self._stored[task_index].parameters)
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Store the policy."""

@@ -83,7 +83,7 @@ LEVELS = (
         "what the meta-controller knows at the start of a life",
         "generation of lives",
         "whole development lives",
-        "average performance - forgetting + learning progress",
+        "average performance - forgetting + half the learning progress",
         "meta-controller",
     ),
 )

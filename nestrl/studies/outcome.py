@@ -35,10 +35,8 @@ def finished_record(cell: Cell, folder: Path) -> Record:
     """Return the record of a run that came to its end. Raises BadConfig when a file is missing or damaged."""
     try:
         return _finished_record(cell, folder)
-    except BadConfig:
-        raise
     except (OSError, KeyError, TypeError, AttributeError, ValueError, safetensors.SafetensorError) as error:
-        raise BadConfig(f"the finished run in {folder} is damaged ({error}); move it away to run it again.") from error
+        raise BadConfig(f"{folder} has ended, but is damaged ({error}); move it away, and it is run anew.") from error
 
 
 def _finished_record(cell: Cell, folder: Path) -> Record:

@@ -127,11 +127,12 @@ class Running:
         cell = self._cells.pop(folder)
         try:
             record = failed_record(cell, error) if error else finished_record(cell, folder)
-        except BadConfig as damage:  # the others go on
-            record = failed_record(cell, str(damage))
+        except BadConfig as damage:  # the others go on; it is looked at again the next time
+            self.say(f"{cell.name}: {damage}")
+            return
         append(self.places.ledger, record)
         self.records[cell.name] = record
-        if record.finished:
+        if not error:
             drop_older_checkpoints(folder)
         self._write_time()
         self.say(self._line(record))

@@ -135,4 +135,4 @@ class Panelled(Display):
 
 def display_for_here() -> Display:
     """Return a panel when standard output is a terminal, plain lines otherwise."""
-    return Panelled(Console()) if sys.stdout is not None and sys.stdout.isatty() else Plain()
+    return Panelled(Console()) if sys.stdout.isatty() else Plain()

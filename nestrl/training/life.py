@@ -2,11 +2,11 @@
 
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -185,8 +185,7 @@ class Life:
                 method=as_numbers(self.method.measurements()),
                 diverged=self._diverged,
             )
-            if not self._stop.made:  # Ctrl-C may have ended whoever reads what is shown
-                self._show()
+            self._show()
             if paused and self._environment is not None and self._segments.ends_early(self._environment.tally):
                 return self._end_segment()
         return self._end_segment() if self.steps_here >= segment.steps else False
@@ -230,9 +229,10 @@ class Life:
         self._diverged = self._environment.diverged_count
         if not self._environment.resumes_exactly:
             self._log.write("episodes restarted", steps=self.steps)
-            self.display.say(
+            self._tell(
+                self.display.say,
                 f"{self._segments.known[self.segment].task} cannot give the state of its simulations: their "
-                "episodes start anew, so this run does not go on bit for bit."
+                "episodes start anew, so this run does not go on bit for bit.",
             )
         self._midway = None
 
@@ -261,7 +261,7 @@ class Life:
         here = [line["method"] for line in lines if line["steps"] > self.segment_start]
         before = lines[-len(here) - 1]["method"] if len(here) < len(lines) else None
         for sentence in alarms(here, before):
-            self.display.say(sentence)
+            self._tell(self.display.say, sentence)
         self._ends.append(self.steps)
         return True
 
@@ -289,15 +289,15 @@ class Life:
     def _find_again(self) -> None:
         """Go to the newest checkpoint; a run that was stopped before its first one begins anew."""
         for sentence in self.folder.version_changes():
-            self.display.say(sentence)
+            self._tell(self.display.say, sentence)
         found = load_newest(self.folder.checkpoints)
         if found is None:
             self.folder.require_no_policy()
             self._log.cut(0)
-            self.display.say("No checkpoint yet: the run begins anew.")
+            self._tell(self.display.say, "No checkpoint yet: the run begins anew.")
             return
         for sentence in found.left_aside:
-            self.display.say(sentence)
+            self._tell(self.display.say, sentence)
         with used(found.path):
             self._log.cut(found.state["log_length"])
             self._go_to(found)
@@ -321,10 +321,11 @@ class Life:
         """Warn, before a step is spent, of tasks whose episodes may all count as failed."""
         for task, result in zip(self.config.sequence.tasks, episodes, strict=True):
             if not result.judged:
-                self.display.say(
+                self._tell(
+                    self.display.say,
                     f"No episode of {task.name} has told whether it succeeds; while none does, all count as failed: "
                     'put info["is_success"] into every step, or give the task a success_threshold on the return '
-                    f"(`nestrl check {shlex.quote(task.env_id)}`)."
+                    f"(`nestrl check {shlex.quote(task.env_id)}`).",
                 )
 
     def _say_what_diverged(self) -> None:
@@ -332,7 +333,7 @@ class Life:
         count = self._environment.diverged_count if self._environment else 0
         if count > self._diverged:
             task = self._segments.known[self.segment].task
-            self.display.say(f"{count - self._diverged} simulations of {task} diverged and were reset.")
+            self._tell(self.display.say, f"{count - self._diverged} simulations of {task} diverged and were reset.")
         self._diverged = count
 
     def _notice(self) -> None:
@@ -357,7 +358,15 @@ class Life:
             measurements=as_numbers(self.method.measurements()),
             evaluated=evaluated,
         )
-        self.display.show(moment)
+        self._tell(self.display.show, moment)
+
+    def _tell(self, way: Callable[[Any], object], what: Any) -> None:
+        """Show or say something; after Ctrl-C, which also ends who reads, nobody may be there any more."""
+        try:
+            way(what)
+        except BrokenPipeError:
+            if not self._stop.made:
+                raise
 
     def _close_environment(self) -> None:
         if self._environment is not None:

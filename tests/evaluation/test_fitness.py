@@ -286,5 +286,5 @@ def test_what_did_not_end_in_the_time_for_samples_may_end(check: Any, monkeypatc
             time.sleep(0.005)
             return super().step(action)
 
-    monkeypatch.setattr("nestrl.evaluation.fitness.SAMPLE_SECONDS", 0.05)
+    monkeypatch.setattr("nestrl.evaluation.fitness.SAMPLE_SECONDS", 1.0)
     assert "no episode ended" in having(check(SlowStep, limit=None), "warn")

@@ -88,6 +88,12 @@ class FakeLearner:
             parameter.data.copy_(value)
         self.optimizer.load_state_dict(branch["optimizer"])
 
+    def take(self, values):
+        self.renewals += 1
+        live_ones = [parameter for group in self.actor_groups().values() for parameter in group]
+        for parameter, value in zip(live_ones, values, strict=True):
+            parameter.data.copy_(value)
+
     def copy_behaviour(self, source, target):
         with torch.no_grad():
             weight = self.trunk[0].weight

@@ -6,6 +6,7 @@ from scipy.special import erfi
 from torch import nn
 
 from nestrl.errors import BadConfig
+from nestrl.methods import make_method
 from nestrl.methods.cloning import Cloning, CloningOptions
 from nestrl.methods.trac import TRAC, TRACOptions
 from nestrl.updates.regulated import RegulatedAdam, RegulatedStep, Update
@@ -155,3 +156,15 @@ def test_where_the_actor_gets_other_weights_the_way_begins_anew():
         step(1.0)
         assert learner.values.item() == pytest.approx(7.0 + method.measurements()["scale"] * way, rel=1e-12)
     assert method.measurements()["scale"] > 0
+
+
+@pytest.mark.parametrize("name", ["progress-and-compress", "snapshots", "reset-and-distill"])
+def test_another_networks_weights_are_where_the_way_begins(name):
+    learner = FakeLearner()
+    method = make_method(f"{name}+trac", {}, learner, 0)
+    live(method, learner, [0, 1], 60)
+    ways = method._parts["trac"].state_dict()["ways"]
+    method.begin(2, 0)
+    learner.step(0)
+    moved = method._parts["trac"].state_dict()["ways"]
+    assert sum(float(way.abs().sum()) for way in moved) < 0.2 * sum(float(way.abs().sum()) for way in ways)

@@ -106,17 +106,23 @@ def test_what_is_done_is_skipped_and_what_was_not_recorded_is(whole: Path) -> No
 
 
 @pytest.mark.learning
-def test_a_finished_run_that_is_damaged_has_failed_and_stops_nobody(whole: Path, tmp_path: Path) -> None:
+def test_a_finished_run_that_is_damaged_stops_nobody_and_is_run_anew_once_it_is_gone(
+    whole: Path, tmp_path: Path
+) -> None:
     shutil.copytree(whole / "runs", tmp_path / "runs")
-    (tmp_path / "runs" / "tiny" / "kept-shared-tiny-2-o0-s0" / "policy.safetensors").write_bytes(b"{")
-    (tmp_path / "results" / "tiny").mkdir(parents=True)
-    (tmp_path / "results" / "tiny" / "time.json").write_text("[]")
-    study = run_study(whole / "study.yaml", below=tmp_path, say=lambda _: None)
-    assert [(record.cell, record.finished) for record in study.records if not record.finished] == [
-        ("kept-shared-tiny-2-o0-s0", False)
-    ]
-    assert "is damaged" in next(record.error for record in study.records if not record.finished)
-    assert json.loads((tmp_path / "results" / "tiny" / "time.json").read_text())["finished"] == 3
+    damaged = tmp_path / "runs" / "tiny" / "kept-shared-tiny-2-o0-s0"
+    (damaged / "policy.safetensors").write_bytes(b"{")
+    clock = tmp_path / "results" / "tiny" / "time.json"
+    clock.parent.mkdir(parents=True)
+    clock.write_text("[]")
+    lines: list[str] = []
+    study = run_study(whole / "study.yaml", below=tmp_path, say=lines.append)
+    assert [cell.name for cell in study.left] == [damaged.name]
+    assert any(re.search(rf"{damaged} has ended, but is damaged .*move it away", line) for line in lines)
+    assert json.loads(clock.read_text())["finished"] == 3
+    shutil.rmtree(damaged)
+    assert run_study(whole / "study.yaml", below=tmp_path, say=lines.append).left == ()
+    assert results(tmp_path) == results(whole)
 
 
 @pytest.mark.learning

@@ -318,8 +318,9 @@ def test_joint_training_goes_on_with_the_spread_of_returns_after_a_boundary(tmp_
     assert_same_end(never_stopped, tmp_path / "stopped")
 
 
+@pytest.mark.parametrize("steps", [64, 400])  # between two evaluations; just before one
 def test_ctrl_c_that_also_ends_who_reads_the_output_still_saves(
-    whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    steps: int, whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in `nestrl train ... 2>&1 | tee log`."""
 
@@ -334,9 +335,10 @@ def test_ctrl_c_that_also_ends_who_reads_the_output_still_saves(
 
     monkeypatch.setattr("nestrl.training.stopping.os.write", broken)
     with pytest.raises(KeyboardInterrupt):
-        run(tiny_config(), tmp_path / "stopped", display=Gone(64, signal.SIGINT))
+        run(tiny_config(), tmp_path / "stopped", display=Gone(steps, signal.SIGINT))
     monkeypatch.undo()
-    assert load_newest(tmp_path / "stopped" / "checkpoints") is not None
+    saved = load_newest(tmp_path / "stopped" / "checkpoints")
+    assert saved is not None and saved.state["steps_here"] >= steps
     run(tiny_config(), tmp_path / "stopped", resume=True)
     assert_same_end(whole["ppo"], tmp_path / "stopped")
 

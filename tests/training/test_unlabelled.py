@@ -121,7 +121,11 @@ def test_teacher_has_seen_nothing_from_after_the_change(tmp_path: Path) -> None:
             life.agent.start_task(life.segment, environment, first=index == 0, steps=segment.steps)
             life.method.begin(index, config.sequence.task_index(segment.task))
             life.learn(segment.steps)
-        state = life.method.state_dict()
+        state, kept = life.method.state_dict(), life.method.measurements()["recognition_bytes"]
+    detector, places = state["detector"], state["places"].values()
+    slices = [*detector["quiet"], *detector["withheld"], *state["before_suspicion"]]
+    references = [detector["reference"], *(reference for reference, _ in places)]
+    assert kept == sum(each.nbytes for each in (*slices, *references, *state["seen"].values()))
     remembered = state["method"]["memory"]["fields"]["observations"]
     assert len(remembered) == 64 and remembered[:, 1].min() >= 4.0
     assert torch.equal(remembered[:, 2:], torch.eye(3)[[0]].expand(64, 3))
