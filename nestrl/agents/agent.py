@@ -228,7 +228,8 @@ class Agent:
             )
         algorithm = self.algorithm
         if isinstance(vec_env, JointVecEnv):  # whose tasks share the replay buffer, so that it cannot scale by task
-            vec_env.go_on_from(self._spreads or vec_env.spreads())
+            if spreads := self._spreads:
+                vec_env.go_on_from(spreads)
         elif self._replay is not None:
             vec_env.scaling.divide_late(self._replay)
         algorithm.set_env(vec_env, force_reset=True)
@@ -298,7 +299,7 @@ class Agent:
             "successes": list(algorithm.ep_success_buffer or ()),
             "replay": None if self._replay is None else replay_state(self._replay),
             "random": random_state(algorithm.action_space, algorithm.device),
-            "spreads": copied(self._spreads),
+            "spreads": self._spreads,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

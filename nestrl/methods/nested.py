@@ -318,12 +318,13 @@ class Nested(Taught):
         attempts = [Attempt(PATIENT)] * 2 if fresh else quick_first(self._options.consolidation)
         room = ROOM if fresh else 1.0
         committed = self._slow.consolidate(candidate, fast, self._memory, attempts, self._generator, room)
+        if not (committed or fresh):
+            return
         if fresh:
             self._learner.take(candidate.parameters)
-        elif committed:
+        else:
             put_values(candidate.parameters, self._parameters)
-        if committed or fresh:
-            self._start_drifts = {} if committed else dict(self._slow.tried)
+        self._start_drifts = {} if committed else dict(self._slow.tried)
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""

@@ -13,7 +13,7 @@ from nestrl.methods.acting_as import ActingAs
 from nestrl.methods.finetune import Finetune
 from nestrl.methods.halving import successive_halving
 from nestrl.methods.protocol import Card, Learner, Observations, Policy
-from nestrl.updates.values import flattened, n_bytes, values_of
+from nestrl.updates.values import n_bytes, values_of
 
 SELECTORS = ("oracle", "bandit")
 
@@ -67,7 +67,6 @@ class Snapshots(Finetune):
                 "`identity=tried` tries the skills out."
             )
         self._options, self._learner = options, learner
-        self._parameters = flattened(learner.actor_groups())
         self._stored: dict[int, OwnPolicy] = {}
         self._choices: dict[int, int] = {}
         self._current: int | None = None

@@ -238,8 +238,7 @@ def strata(orders: Sequence[int]) -> list[int]:
 def _beyond_the_plan(study: Study, finished: Sequence[Record]) -> list[str]:
     """Return a sentence for runs that the study's file asks for no more: nothing holds them to its settings."""
     wanted = {(cell.regime, cell.sequence, cell.method, cell.seed) for cell in study.plan.cells}
-    own = [(record.regime, record.sequence, record.method, record.seed) for record in finished]
-    strange = [record.cell for record, place in zip(finished, own, strict=True) if place not in wanted]
+    strange = [each.cell for each in finished if (each.regime, each.sequence, each.method, each.seed) not in wanted]
     if not wanted or not strange:
         return []
     return [f"not asked for by the study's file as it stands, and maybe of another kind: {', '.join(strange)}."]

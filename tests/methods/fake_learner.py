@@ -12,6 +12,7 @@ from nestrl.agents.tally import Tally
 from nestrl.agents.trial import Trial
 from nestrl.methods.protocol import Pausing
 from nestrl.updates.regulated import RegulatedAdam
+from nestrl.updates.values import flattened, put_values
 
 FEATURES, TASKS, ACTIONS = 4, 3, 2
 CLOSE = -0.5
@@ -82,17 +83,12 @@ class FakeLearner:
         return {"values": self.parameters(), "optimizer": copy.deepcopy(self.optimizer.state_dict())}
 
     def return_to(self, branch):
-        self.renewals += 1
-        live_ones = [parameter for group in self.actor_groups().values() for parameter in group]
-        for parameter, value in zip(live_ones, branch["values"], strict=True):
-            parameter.data.copy_(value)
+        self.take(branch["values"])
         self.optimizer.load_state_dict(branch["optimizer"])
 
     def take(self, values):
         self.renewals += 1
-        live_ones = [parameter for group in self.actor_groups().values() for parameter in group]
-        for parameter, value in zip(live_ones, values, strict=True):
-            parameter.data.copy_(value)
+        put_values(values, flattened(self.actor_groups()))
 
     def copy_behaviour(self, source, target):
         with torch.no_grad():
