@@ -18,7 +18,7 @@ SEGMENT_STEPS = {
     "button": 300_000,
     "door": 300_000,
     "drawer": 300_000,
-    "pick_place": 1_000_000,
+    "pick_place": 700_000,
 }
 """Environment steps of one segment on each rover task."""
 
@@ -27,9 +27,12 @@ MIXED = ("reach", "slalom", "push", "button", "maze", "drawer", "dock", "door", 
 
 ARGUMENTS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "maze": ({"layouts": "train"}, {"layouts": "held_out"}),
-    "pick_place": ({"grasped_starts": 0.5}, {"grasped_starts": 0.0}),
+    "pick_place": ({"grasped_starts": 0.75}, {"grasped_starts": 0.0}),
 }
 """Arguments of a rover task in training and in evaluation, where they are not the default ones."""
+
+VERSIONS = {"pick_place": 1}
+"""Version of a rover task's environment, where it is not 0."""
 
 DRIFTS: dict[str, tuple[str, dict[str, object]]] = {
     "push": ("push", {}),
@@ -60,7 +63,7 @@ DESCRIPTIONS = {
 
 def rover_id(name: str) -> str:
     """Return the environment id of a rover task's short name ("pick_place")."""
-    return f"nestrl_envs:nestrl/Rover{name.title().replace('_', '')}-v0"
+    return f"nestrl_envs:nestrl/Rover{name.title().replace('_', '')}-v{VERSIONS.get(name, 0)}"
 
 
 def rover_task(name: str) -> Task:

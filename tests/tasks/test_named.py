@@ -22,7 +22,7 @@ def test_descriptions_have_no_strays() -> None:
 
 
 def test_ids_are_written_in_camel_case() -> None:
-    assert named.rover_id("pick_place") == "nestrl_envs:nestrl/RoverPickPlace-v0"
+    assert named.rover_id("pick_place") == "nestrl_envs:nestrl/RoverPickPlace-v1"
 
 
 def test_mixed_20_meets_each_task_twice() -> None:

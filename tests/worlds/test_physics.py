@@ -118,6 +118,20 @@ def test_a_held_can_is_lifted_and_stands_on_the_tray() -> None:
     assert task.placed()[0] and task.solved()[0]
 
 
+def test_a_can_that_starts_in_the_air_stays_in_closed_fingers_and_opened_ones_set_it_on_the_tray() -> None:
+    task = RoverPickPlace(400, grasped_starts=1.0)
+    task.reset(seeds=np.arange(400))
+    carried = task.height() > 0.1
+    assert 0.2 < carried.mean() < 0.4
+    over = carried & (length((task.tray - task.can())[:, :2]) < 0.5 * task.radius)
+    assert over.sum() > 3 and not task.placed().any()
+    driven(task, [0, 0, 0, 0, 0, -1], 8)
+    assert (task.height()[carried] > 0.08).all() and (task.firm()[carried] > 0.5).all()
+    driven(task, [0, 0, 0, 0, 0, 1], 8)
+    assert task.solved()[over].all()
+    assert not (task.height()[carried & ~over] > 0.12).any()
+
+
 def test_held_out_layouts_are_never_met_in_training() -> None:
     assert not set(HELD_OUT) & set(LAYOUT_SETS["train"])
     assert len(LAYOUT_SETS["all"]) == len(LAYOUT_SETS["train"]) + len(HELD_OUT)
