@@ -17,12 +17,15 @@ NESTED, RIVALS = "nested", ("cloning", "clonex", "reset-and-distill")
 STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
-    "generous": "mixed-10, 2.5 times the steps to .9 from scratch",
+    "mixed-10-v0": "mixed-10, pick-and-place v0",
+    "generous": "mixed-10, pick-and-place v0, 2.5 times the steps to .9 from scratch",
     "short": "mixed-10, the steps to .9 from scratch",
+    "short-v0": "mixed-10, pick-and-place v0, the steps to .9 from scratch",
     "short-5-again": "five of these tasks, the steps to .9 from scratch",
     "small": "mixed-10, trunk [64, 64], 200 observations a task",
+    "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
     "drift": "drift-10, two tasks under ten dynamics",
-    "long": "forty segments, 450 observations a task",
+    "long": "forty segments, pick-and-place v0, 450 observations a task",
     "sac": "three tasks, SAC",
     "gymnasium": "four of gymnasium's tasks",
 }

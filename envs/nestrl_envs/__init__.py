@@ -42,7 +42,7 @@ from nestrl_envs.single import SingleEnv
 from nestrl_envs.vector import BatchVectorEnv
 
 TASKS: dict[str, type[BatchEnv]] = {
-    f"nestrl/{task.__name__}-{max(task.versions)}": task
+    f"nestrl/{task.__name__}-{[*task.versions][-1]}": task
     for task in (
         RoverReach,
         RoverSlalom,

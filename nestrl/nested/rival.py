@@ -21,7 +21,9 @@ next turn.
 With mean returns m and variances s^2 of the two halves of the rounds (whole ones, since failures all end together at
 the horizon):
 
-    rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2)
+    rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2),
+
+or 1/10 of it where few episodes succeed: what is slow to start is not what is stuck.
 
 The fresh network has the first turn where most skills half-solve a new task as they are, in the same episodes, and none
 solves it: then what succeeds is what they have in common, driving at the goal, and a network that knows it is about to
@@ -46,8 +48,8 @@ SHARE = 0.15
 """Share of the segment, its trials included, that each gets before it is judged, if that holds rounds enough."""
 WATCHED, SLOW, TURN = 4, 6, 2
 """Rounds of episodes that are enough: of what is known, the same where few succeed, and of a fresh network."""
-CLEARLY = 0.25
-"""Standard deviations of the return between two means of which one is clearly higher."""
+CLEARLY, SLOWLY = 0.25, 0.1
+"""Standard deviations of the return between two means of which one is clearly higher; the same where few succeed."""
 HARDLY, FEW, MOSTLY = 0.05, 0.3, 0.6
 """Shares of successes below which hardly an episode succeeds, or few do; and from which on nothing is doubted."""
 LATEST = 0.5
@@ -78,10 +80,9 @@ class Halves(NamedTuple):
     earlier: Tally
     later: Tally
 
-    @property
-    def rising(self) -> bool:
-        """Whether the later half is clearly higher."""
-        return clearly_higher(self.later, self.earlier)
+    def rise(self, margin: float = CLEARLY) -> bool:
+        """Return whether the later half is higher by this margin."""
+        return clearly_higher(self.later, self.earlier, margin)
 
     @property
     def fails(self) -> bool:
@@ -89,9 +90,9 @@ class Halves(NamedTuple):
         return self.later.success < HARDLY
 
 
-def clearly_higher(one: Tally, other: Tally) -> bool:
+def clearly_higher(one: Tally, other: Tally, margin: float = CLEARLY) -> bool:
     """Return whether the mean return of one is above that of the other by more than chance or a trifle."""
-    return one.mean - other.mean > CLEARLY * spread(one, other)
+    return one.mean - other.mean > margin * spread(one, other)
 
 
 def spread(one: Tally, other: Tally) -> float:
@@ -174,14 +175,16 @@ class Rival:
 
     def _judge_known(self) -> bool:
         halves = last_window(self._marks, WATCHED)
-        if halves is not None and halves.later.success < FEW:
+        few = halves is not None and halves.later.success < FEW
+        if few:
             halves = last_window(self._marks, SLOW)
         if halves is None:
             return False
-        gets_on = (halves.rising and not halves.fails) or halves.later.success >= MOSTLY
+        rises = halves.rise(SLOWLY if few else CLEARLY)
+        gets_on = (rises and not halves.fails) or halves.later.success >= MOSTLY
         if gets_on or self._learner.progress > LATEST:
             return self._settle()
-        if halves.rising:
+        if rises:
             return False
         self._doubted = halves.later
         return self._begin_turn()
@@ -194,7 +197,7 @@ class Rival:
         halves = last_window(self._marks, TURN)
         if halves is None:
             return False
-        if halves.rising or clearly_higher(halves.later, self._doubted):
+        if halves.rise() or clearly_higher(halves.later, self._doubted):
             self.won += 1
             return self._settle()
         return self._change_places(KNOWN)

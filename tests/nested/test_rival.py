@@ -144,6 +144,8 @@ def test_what_is_slow_to_start_is_not_doubted():
 def test_to_rise_by_a_trifle_is_to_stand_still():
     known = rising(2)  # by a fifth of a standard deviation in half a window: more than chance with so many episodes
     assert race(known, rising(20), success=0.4, episodes=40 * SIMULATIONS)[0].races == 1
+    assert race(known, rising(20), success=0.2, episodes=40 * SIMULATIONS)[0].races == 0  # few succeed: a slow start
+    assert race(rising(0.5), rising(20), success=0.2, episodes=40 * SIMULATIONS)[0].races == 1
 
 
 def test_a_race_that_the_segment_cuts_short_is_lost():
