@@ -23,7 +23,8 @@ the horizon):
 
     rises = m_2 - m_1 > 1/4 sqrt((s_1^2 + s_2^2) / 2),
 
-or 1/10 of it where few episodes succeed: what is slow to start is not what is stuck.
+or 1/20 of it where few episodes succeed: what is slow to start is not what is stuck, and as it is looked at after every
+rollout, what stands still soon falls below that by chance.
 
 The fresh network has the first turn where most skills half-solve a new task as they are, in the same episodes, and none
 solves it: then what succeeds is what they have in common, driving at the goal, and a network that knows it is about to
@@ -48,11 +49,11 @@ SHARE = 0.15
 """Share of the segment, its trials included, that each gets before it is judged, if that holds rounds enough."""
 WATCHED, SLOW, TURN = 4, 6, 2
 """Rounds of episodes that are enough: of what is known, the same where few succeed, and of a fresh network."""
-CLEARLY, SLOWLY = 0.25, 0.1
+CLEARLY, SLOWLY = 0.25, 0.05
 """Standard deviations of the return between two means of which one is clearly higher; the same where few succeed."""
 HARDLY, FEW, MOSTLY = 0.05, 0.3, 0.6
 """Shares of successes below which hardly an episode succeeds, or few do; and from which on nothing is doubted."""
-LATEST = 0.5
+LATEST = 0.45
 """Share of the segment after which too little is left for another turn."""
 SKILLS, MOST, PARTLY, NEARLY = 3, 2 / 3, 0.25, 0.75
 """A trap seen beforehand: at least so many skills are known, more than this share of them succeed in PARTLY of their
