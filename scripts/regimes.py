@@ -21,6 +21,7 @@ STUDIES = {
     "generous": "mixed-10, pick-and-place v0, 2.5 times the steps to .9 from scratch",
     "short": "mixed-10, the steps to .9 from scratch",
     "short-v0": "mixed-10, pick-and-place v0, the steps to .9 from scratch",
+    "total": "mixed-10, learned tasks hand steps on until all stand at .9",
     "short-5-again": "five of these tasks, the steps to .9 from scratch",
     "small": "mixed-10, trunk [64, 64], 200 observations a task",
     "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
