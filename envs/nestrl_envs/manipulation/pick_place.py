@@ -18,6 +18,7 @@ TRAY_RADIUS = 0.12  # m
 FIRM = 0.03  # m of squeeze that count as a firm grip
 LIFT_SHARE = 8.0  # weight of lifting
 CARRIED_STARTS = 0.3  # share of the grasped starts with the can already on its way to the tray
+CARRIED_FROM = 0.3  # share of that way, the least
 CARRIED_HEIGHT = 0.12  # m above the floor: just over the tray
 
 
@@ -95,7 +96,7 @@ class RoverPickPlace(RoverTask):
         self.mocap_pos[ids, 0, :2] = self.tray[ids, :2]
         share = self.grasped_starts * CARRIED_STARTS
         carried = draw[:, 8] < share
-        self._carry(ids[carried], np.maximum(0.3, draw[carried, 8] / max(share, 1e-9)))
+        self._carry(ids[carried], np.maximum(CARRIED_FROM, draw[carried, 8] / share))
 
     def _carry(self, ids: np.ndarray, way: np.ndarray) -> None:
         """Move rover and can, which it holds in the air, by the share `way` (m,) of the way to the tray."""
