@@ -7,6 +7,7 @@ import pytest
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.tasks import named
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
+from nestrl_envs import TASKS
 
 
 @pytest.mark.parametrize("name", named.SEQUENCES)
@@ -23,6 +24,10 @@ def test_descriptions_have_no_strays() -> None:
 
 def test_ids_are_written_in_camel_case() -> None:
     assert named.rover_id("pick_place") == "nestrl_envs:nestrl/RoverPickPlace-v1"
+
+
+def test_the_ten_tasks_are_those_registered_in_their_present_versions() -> None:
+    assert {named.rover_id(name) for name in named.MIXED} == {f"nestrl_envs:{env_id}" for env_id in TASKS}
 
 
 def test_mixed_20_meets_each_task_twice() -> None:
