@@ -66,6 +66,9 @@ class NestedOptions:
     drift_limit: float = 0.03
     """How far the policy may drift from each teacher: mean KL divergence in nats. Twice as far as the slow policy has,
     where that is more."""
+    leeway: float = 3.0
+    """How many times as far the fast policy may drift from a skill that the slow one has, which answers for it
+    meanwhile."""
     weight: float = 1.0
     """Weight of each task's drift where there are no dual weights."""
     samples: int = 512
@@ -81,7 +84,7 @@ class NestedOptions:
                 raise UnknownName(f"nested has no level {level!r} to put in.{nearest(level, REMOVABLE)}")
         if "rival" in self.levels and "slow_policy" not in self.levels:
             raise BadConfig("nested has no rival without slow_policy, which keeps the skills meanwhile: take out both.")
-        positive = ("consult_every", "drift_limit", "samples", "capacity", "consolidation")
+        positive = ("consult_every", "drift_limit", "leeway", "samples", "capacity", "consolidation")
         require_positive("nested", **{name: getattr(self, name) for name in positive})
         require_not_negative("nested", weight=self.weight, meta_learning_rate=self.meta_learning_rate)
         if self.code_start not in STARTS:
@@ -91,7 +94,8 @@ class NestedOptions:
         self._require_use("meta_learning_rate", "meta_controller" in self.levels, "the level meta_controller in levels")
         self._require_use("code_start", "task_code" in self.levels, "the level task_code in levels")
         self._require_use("weight", "dual_weights" not in self.levels, "dual_weights taken out of levels")
-        self._require_use("consolidation", "slow_policy" in self.levels, "the level slow_policy in levels")
+        for name in ("consolidation", "leeway"):
+            self._require_use(name, "slow_policy" in self.levels, "the level slow_policy in levels")
         keeps = bool({"dual_weights", "slow_policy"} & set(self.levels))
         for name in ("weight", "drift_limit", "samples", "capacity"):
             self._require_use(name, keeps, "a level that keeps: dual_weights or slow_policy")
@@ -265,10 +269,14 @@ class Nested(Taught):
             )
 
     def _set_limits(self) -> None:
-        """Hold each old task to the drift limit, or to more where what is gone on from could not meet half of that."""
-        starts = self._slow.drifts | self._start_drifts
+        """Hold each old task to the drift limit, with more leeway where the slow policy answers for it meanwhile.
+
+        Or to more, where what is gone on from could not meet half of that.
+        """
+        limit, starts = self._options.drift_limit, self._slow.drifts | self._start_drifts
         for task in self._old_tasks:
-            self._dual_weights.allow(task, max(self._options.drift_limit, ROOM * starts.get(task, 0.0)))
+            wanted = limit * self._options.leeway if task in self._slow.drifts else limit
+            self._dual_weights.allow(task, max(wanted, ROOM * starts.get(task, 0.0)))
 
     @property
     def _mean_limit(self) -> float:

@@ -98,15 +98,20 @@ def test_old_tasks_are_answered_by_the_slow_policy_the_present_one_by_the_fast()
     assert not same(before, learner.parameters())
 
 
-def test_a_skill_that_the_slow_policy_hardly_keeps_is_given_room():
+@pytest.mark.parametrize(
+    ("drifts", "limits"),
+    [({0: 0.05, 1: 0.002}, [0.1, 0.09]), ({0: 0.002}, [0.09, 0.03])],
+    ids=["hardly kept", "not taken in"],
+)
+def test_what_the_slow_policy_answers_for_has_leeway_and_what_it_hardly_keeps_room(drifts, limits):
     learner = FakeLearner()
-    method = nested(drift_limit=0.03)(learner)
+    method = nested(drift_limit=0.03, leeway=3.0)(learner)
     live(method, learner, [0, 1], 20)
     state = method.state_dict()
-    state["slow"]["drifts"] = {0: 0.05, 1: 0.002}
+    state["slow"]["drifts"], state["start_drifts"] = drifts, {}
     method.load_state_dict(state)
     method.begin(2, 2)
-    assert method.state_dict()["dual_weights"]["limits"][:2].tolist() == pytest.approx([0.1, 0.03])
+    assert method.state_dict()["dual_weights"]["limits"][:2].tolist() == pytest.approx(limits)
 
 
 @pytest.mark.parametrize("taken", [True, False])
@@ -230,6 +235,8 @@ def test_resumed_in_the_middle_of_a_segment_it_ends_bit_identical(options):
         ({"levels": ("dual_weights", "rival")}, BadConfig, "no rival without slow_policy"),
         ({"drift_limit": float("inf")}, BadConfig, "finite"),
         ({"drift_limit": 0.0}, BadConfig, "drift_limit"),
+        ({"leeway": 0.0}, BadConfig, "leeway"),
+        ({"levels": ("dual_weights",), "leeway": 2.0}, BadConfig, "leeway .* only with the level slow_policy"),
         ({"weight": 7.0}, BadConfig, "weight is 7.0, but does something only with dual_weights taken out"),
         ({"levels": ("dual_weights",), "consolidation": 7}, BadConfig, "only with the level slow_policy"),
         ({"levels": ("task_code",), "samples": 7}, BadConfig, "samples .* only with a level that keeps"),
