@@ -186,7 +186,8 @@ class Life:
                 diverged=self._diverged,
             )
             self._show()
-            if paused and self._environment is not None and self._segments.ends_early(self._environment.tally):
+            tally = self._environment.tally if self._environment is not None else None
+            if paused and tally is not None and self._segments.ends_early(tally, self._success_in):
                 return self._end_segment()
         return self._end_segment() if self.steps_here >= segment.steps else False
 
@@ -254,6 +255,13 @@ class Life:
         self.folder.save_metrics(summary(self.config, self.folder.path, self.curves, final, self._clock.seconds))
         self._log.sync()
         return Run(self.folder.path)
+
+    def _success_in(self, episodes: int) -> float:
+        """Return the present policy's success without noise in training episodes of its task, which are charged."""
+        task = self.config.sequence.task_index(self._segments.known[self.segment].task)
+        trial = self.agent.trial([self.agent.policy], task, episodes)
+        self.steps_here += self.agent.learn(0)
+        return float(trial.success.mean())
 
     def _end_segment(self) -> bool:
         """Say what was amiss in the segment; it is done."""

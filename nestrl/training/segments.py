@@ -1,6 +1,6 @@
 """How long segments last, and which ones follow those of the sequence: the rule behind `RunConfig.segments`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nestrl.agents.tally import Tally
@@ -12,11 +12,16 @@ WINDOW = 100
 """Training episodes, at the least, over which success is measured; a whole round (one a simulation) if that is more:
 the episodes of less than a round are no measure (see Tally). A task that succeeds in .85 of its episodes looks like .9
 in ten of a hundred windows of 100 episodes, and in two in a row once in a hundred."""
-
-
+PROMISING = 0.3
+"""By how much fewer of a window's episodes than wanted may succeed for the policy to be tried out without its noise."""
+TRIED = 32
+"""Training episodes in which it is tried out."""
 LEAST = 0.1
 """Of the steps that a task was planned to have, the share below which it does not come back: little is learned in it,
 and a method may spend as much on trials before it learns."""
+
+SuccessIn = Callable[[int], float]
+"""Tells the present policy's success, in 0..1, without its noise in so many training episodes, and charges them."""
 
 
 def segments_of(config: RunConfig) -> "FixedSegments":
@@ -44,7 +49,7 @@ class FixedSegments:
     def start(self) -> None:
         """A segment begins."""
 
-    def ends_early(self, tally: Tally) -> bool:
+    def ends_early(self, tally: Tally, without_noise: SuccessIn) -> bool:
         """Return whether the segment is over before its planned steps; `tally`: its training episodes so far."""
         return False
 
@@ -66,10 +71,11 @@ class AdaptiveSegments(FixedSegments):
     """A task that is learned hands its remaining steps to those that lag; the total is never more than planned.
 
     A segment ends early by its own *training* episodes, whose steps are all charged: when `patience` windows of them in
-    a row, without a common episode and all begun in this segment, have succeeded in `target` or more. The first round
-    is left out, since quick episodes end first. After the sequence's segments, the task that succeeded least at the
-    last evaluation comes back, for as long as it was planned or as the steps last, until all tasks stand at the target
-    together.
+    a row, without a common episode and all begun in this segment, have succeeded in `target` or more; or in so many
+    that it may be for the noise alone, and the policy without noise, tried out after each window, succeeds in `target`
+    of its trials. The first round is left out, since quick episodes end first. After the sequence's segments, the task
+    that succeeded least at the last evaluation comes back, for as long as it was planned or as the steps last, until
+    all tasks stand at the target together.
 
     Which task comes back, and that the run is over, is decided by the evaluation, whose episodes are not charged: they
     are the measure ("steps until all stand at .9 together"). So evaluate on enough episodes; and compare such runs with
@@ -87,8 +93,8 @@ class AdaptiveSegments(FixedSegments):
         """Forget the episodes of the segment before."""
         self._mark, self._in_a_row = None, 0
 
-    def ends_early(self, tally: Tally) -> bool:
-        """Return whether the task is learned by the segment's training episodes so far."""
+    def ends_early(self, tally: Tally, without_noise: SuccessIn) -> bool:
+        """Return whether the task is learned by the segment's training episodes so far, and by trials if in doubt."""
         if self._mark is None:
             self._mark = tally if tally.rounds >= 1 else None
             return False
@@ -96,7 +102,10 @@ class AdaptiveSegments(FixedSegments):
         if window.episodes < max(WINDOW, tally.simulations):
             return False
         self._mark = tally
-        self._in_a_row = self._in_a_row + 1 if window.success >= self._target else 0
+        learned = window.success >= self._target
+        if not learned and window.success >= self._target - PROMISING:
+            learned = without_noise(TRIED) >= self._target
+        self._in_a_row = self._in_a_row + 1 if learned else 0
         return self._in_a_row >= self._patience
 
     def extend(self, spent: int, success: Sequence[float]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +10,17 @@ import pytest
 from test_resume import StopAt, assert_same_end
 from tiny_worlds import TINY, tasks, tiny_config
 
+from nestrl.agents.agent import Agent
 from nestrl.agents.config import AgentConfig
 from nestrl.agents.tally import Tally
+from nestrl.agents.trial import Trial
 from nestrl.errors import BadConfig
 from nestrl.tasks.named import rover_task
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.from_scratch import alone_from_scratch
 from nestrl.training.references import reference_path
-from nestrl.training.segments import WINDOW, AdaptiveSegments
+from nestrl.training.segments import TRIED, WINDOW, AdaptiveSegments
 from nestrl.training.trainer import run
 
 THREE = TaskSequence(
@@ -31,13 +34,24 @@ def rule(patience: int = 2) -> AdaptiveSegments:
     return AdaptiveSegments(THREE, 0.9, patience)
 
 
-def verdicts(segments: AdaptiveSegments, successes: list[int], episodes: int = WINDOW, n: int = 20) -> list[bool]:
+def fails(episodes: int) -> float:
+    """What a policy without noise does that is no better than with it."""
+    return 0.0
+
+
+def verdicts(
+    segments: AdaptiveSegments,
+    successes: list[int],
+    episodes: int = WINDOW,
+    n: int = 20,
+    without_noise: Callable[[int], float] = fails,
+) -> list[bool]:
     """Return what the rule says after a first round of n episodes, and after each window with so many successes."""
     tally = Tally(n, n, successes=n)
-    said = [segments.ends_early(tally)]
+    said = [segments.ends_early(tally, without_noise)]
     for count in successes:
         tally = tally.plus(Tally(0, episodes, successes=count))
-        said.append(segments.ends_early(tally))
+        said.append(segments.ends_early(tally, without_noise))
     return said
 
 
@@ -46,12 +60,24 @@ def test_segment_ends_after_two_windows_in_a_row_at_the_target() -> None:
     assert verdicts(rule(patience=1), [89, 90]) == [False, False, True]
 
 
+def test_what_noise_alone_may_keep_from_the_target_is_tried_out_without_it() -> None:
+    answers, tried = iter([0.9, 0.8, 0.9, 1.0]), []
+
+    def without_noise(episodes: int) -> float:
+        tried.append(episodes)
+        return next(answers)
+
+    said = verdicts(rule(), [50, 65, 89, 65, 95, 70], without_noise=without_noise)
+    assert said == [False, False, False, False, False, True, True]
+    assert tried == [TRIED] * 4  # neither where half fail, nor where enough succeed with noise
+
+
 def test_first_round_does_not_count() -> None:
     segments = rule(patience=1)
     quick = Tally(200, 199, successes=199)  # the slow ones of the first round are still under way
-    assert not segments.ends_early(quick)
-    assert not segments.ends_early(quick.plus(Tally(0, 101, successes=101)))  # here the first window begins
-    assert segments.ends_early(quick.plus(Tally(0, 301, successes=301)))
+    assert not segments.ends_early(quick, fails)
+    assert not segments.ends_early(quick.plus(Tally(0, 101, successes=101)), fails)  # here the first window begins
+    assert segments.ends_early(quick.plus(Tally(0, 301, successes=301)), fails)
 
 
 def test_window_is_never_less_than_a_round() -> None:
@@ -99,7 +125,7 @@ def test_state_goes_on_exactly() -> None:
     again.load_state_dict(json.loads(json.dumps(segments.state_dict())))
     last = Tally(20, 20 + 2 * WINDOW, successes=20 + 2 * WINDOW)
     assert again.known == segments.known
-    assert again.ends_early(last) and segments.ends_early(last)
+    assert again.ends_early(last, fails) and segments.ends_early(last, fails)
 
 
 def test_configuration_of_old_runs_has_fixed_segments() -> None:
@@ -177,6 +203,30 @@ def test_finished_adaptive_run_resumed_stays_the_same(whole: Path) -> None:
     before = (whole / "log.jsonl").read_bytes()
     run(easy_and_hopeless(), whole, resume=True)
     assert (whole / "log.jsonl").read_bytes() == before
+
+
+def test_steps_of_trials_without_noise_are_charged_and_resumed_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nestrl.training.segments.PROMISING", 1.0)  # what fails is tried out, too
+    agents, charged, trial = [], [], Agent.trial
+
+    def watched(self: Agent, policies: list[object], task_index: int, episodes: int) -> Trial:
+        came = trial(self, policies, task_index, episodes)
+        agents.append(self)
+        charged.append(came.steps)
+        return came
+
+    monkeypatch.setattr(Agent, "trial", watched)
+    calm, windy = (replace(task, success_threshold=1e9) for task in tasks())
+    sequence = TaskSequence("hopeless", (calm, windy), (Segment("calm", 2000), Segment("windy", 300)))
+    config = replace(easy_and_hopeless(), sequence=sequence)
+    finished = run(config, tmp_path / "whole")
+    assert charged and finished.curves.segments[-1][2] == agents[-1].algorithm.num_timesteps + sum(charged)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped", display=StopAt(1450, signal.SIGINT))
+    run(config, tmp_path / "stopped", resume=True)
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
 
 
 @pytest.mark.learning
