@@ -49,7 +49,8 @@ class RunConfig:
     segments: "fixed", as long as planned, or "adaptive": a learned task hands its remaining steps to those that lag
         (nestrl/training/segments.py).
     target_success: in 0..1, at which a task counts as learned there, and of the metric steps_to_all.
-    patience: windows of training episodes in a row that must reach it before an adaptive segment ends.
+    patience: windows of training episodes in a row that must reach it, with exploration noise or tried out without,
+        before an adaptive segment ends.
     """
 
     sequence: TaskSequence
