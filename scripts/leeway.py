@@ -98,10 +98,9 @@ def measured(folder: RunFolder, place: int, task: str) -> Iterator[str]:
     """Yield mean success in training over a segment, mean success of the earlier tasks at its end, the last drift."""
     lines = [line for line in folder.log_lines("training") if line["task"] == task]
     yield f"{np.mean([line['method']['inner'] for line in lines]):.3f}"
-    earlier = folder.config().sequence.task_names
-    order = [segment.task for segment in folder.config().sequence.segments[:place]]
+    earlier = [segment.task for segment in folder.config().sequence.segments[:place]]
     end = next(line for line in folder.log_lines("evaluation") if line["steps"] >= lines[-1]["steps"])
-    yield f"{np.mean([end['success'][name] for name in earlier if name in order]):.3f}"
+    yield f"{np.mean([end['success'][name] for name in earlier]):.3f}"
     yield f"{lines[-1]['method']['drift']:.3f}"
 
 
