@@ -186,8 +186,7 @@ class Life:
                 diverged=self._diverged,
             )
             self._show()
-            tally = self._environment.tally if self._environment is not None else None
-            if paused and tally is not None and self._segments.ends_early(tally, self._success_in):
+            if paused and self._segments.ends_early(self.agent.tally, self._success_in):
                 return self._end_segment()
         return self._end_segment() if self.steps_here >= segment.steps else False
 
