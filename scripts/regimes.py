@@ -1,9 +1,9 @@
 """Every study that puts the nested agent beside its rivals, in one table; and what being told less costs.
 
-python scripts/regimes.py     # reads results/*/finished.jsonl, writes results/regimes.md and results/no-identity.md
+python scripts/regimes.py     # reads results/*/finished.jsonl, writes results/regimes*.md and results/no-identity.md
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,24 +13,27 @@ from nestrl.report.tables import TITLES, table
 from nestrl.studies.study import open_study
 
 ROOT = Path(__file__).resolve().parents[1]
-NESTED, RIVALS = "nested", ("cloning", "clonex", "reset-and-distill")
+NESTED, RIVALS = "nested", ("cloning", "clonex", "reset-and-distill", "fame")
 STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
-    "mixed-10-v0": "mixed-10, pick-and-place v0",
     "generous": "mixed-10, pick-and-place v0, 2.5 times the steps to .9 from scratch",
     "short": "mixed-10, the steps to .9 from scratch",
-    "short-v0": "mixed-10, pick-and-place v0, the steps to .9 from scratch",
     "total": "mixed-10, learned tasks hand steps on until all stand at .9",
     "short-5-again": "five of these tasks, the steps to .9 from scratch",
     "small": "mixed-10, trunk [64, 64], 200 observations a task",
-    "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
     "drift": "drift-10, two tasks under ten dynamics",
     "long": "forty segments, pick-and-place v0, 450 observations a task",
     "sac": "three tasks, SAC",
     "gymnasium": "four of gymnasium's tasks",
 }
 """Of those that have run: their folders in results/, and what they are."""
+SUPERSEDED = {
+    "mixed-10-v0": "mixed-10, pick-and-place v0",
+    "short-v0": "mixed-10, pick-and-place v0, the steps to .9 from scratch",
+    "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
+}
+"""The same of studies that were run again since, with another pick-and-place or a later agent."""
 TOLD = {
     "labelled": "task and boundary in training, task in testing",
     "tried": "nothing; in testing three episodes with each known task",
@@ -39,11 +42,13 @@ TOLD = {
 """How the runs of no-identity know which task it is: all is told first."""
 HEADS = {"per_task": ", a head a task"}
 METRICS = ("average_performance", "forgetting", "forward_transfer_later")
+BRIEF = (0, 1, 2, 3, 4, 5, -1)
+"""The columns of the README's table: average performance, and the difference in forward transfer."""
 
 
-def rows() -> Iterator[list[str]]:
+def rows(studies: Mapping[str, str]) -> Iterator[list[str]]:
     """Yield a row for each study, kind of head and rival with which the nested agent has pairs of finished runs."""
-    for name, what in STUDIES.items():
+    for name, what in studies.items():
         folder = ROOT / "results" / name
         if (folder / "finished.jsonl").is_file():  # some run has ended
             for comparison in comparisons(open_study(folder)):
@@ -76,15 +81,22 @@ def told_less() -> Iterator[list[str]]:
         yield [what, str(len(method.records)), performance, shown(ahead), *others]
 
 
+def _write(name: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    (ROOT / "results" / f"{name}.md").write_text(table(head, rows) + "\n")
+
+
 def main() -> None:
-    """Write both tables."""
+    """Write the four tables."""
     of_each, *others = (TITLES[metric] for metric in METRICS)
     head = ["what tells the task", "runs", of_each, "paired difference", *others]
-    (ROOT / "results" / "no-identity.md").write_text(table(head, told_less()) + "\n")
+    _write("no-identity", head, told_less())
     head = ["regime", "rival", "pairs"]
     for metric in METRICS:
         head += [f"{TITLES[metric]}: {NESTED}", "rival", "paired difference"]
-    (ROOT / "results" / "regimes.md").write_text(table(head, rows()) + "\n")
+    for name, studies in (("regimes", STUDIES), ("regimes-superseded", SUPERSEDED)):
+        _write(name, head, rows(studies))
+    brief = [head[column] for column in BRIEF[:-1]] + [f"{head[-3].partition(':')[0]}: paired difference"]
+    _write("regimes-brief", brief, ([row[column] for column in BRIEF] for row in rows(STUDIES)))
 
 
 if __name__ == "__main__":
