@@ -17,7 +17,7 @@ NESTED, RIVALS = "nested", ("cloning", "clonex", "reset-and-distill", "fame")
 STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
-    "generous": "mixed-10, pick-and-place v0, 2.5 times the steps to .9 from scratch",
+    "generous": "mixed-10, 2.5 times the steps to .9 from scratch",
     "short": "mixed-10, the steps to .9 from scratch",
     "total": "mixed-10, learned tasks hand steps on until all stand at .9",
     "short-5-again": "five of these tasks, the steps to .9 from scratch",
@@ -29,6 +29,7 @@ STUDIES = {
 }
 """Of those that have run: their folders in results/, and what they are."""
 SUPERSEDED = {
+    "generous-v0": "mixed-10, pick-and-place v0, 2.5 times the steps to .9 from scratch",
     "mixed-10-v0": "mixed-10, pick-and-place v0",
     "short-v0": "mixed-10, pick-and-place v0, the steps to .9 from scratch",
     "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
