@@ -16,7 +16,7 @@ from nestrl.report.tables import DASH, TITLES, table
 HEADLINES = ("average_performance", "forgetting", "forward_transfer_later", "worst_point")
 """The metrics that the main table shows."""
 
-STEPS_TO_ALL = "steps to all (thousands)"
+STEPS_TO_ALL = "steps to all, thousands: median (runs that came there)"
 
 NULL_METHOD = "reset-and-distill"
 """Learns every task in a fresh network, so that its true forward transfer is 0."""
@@ -288,10 +288,14 @@ def _nulls(comparison: Comparison) -> list[str]:
     return lines or [f"null: no method here has a true forward transfer of 0; {NULL_METHOD} would have."]
 
 
-def _thousands_to_all(method: MethodRuns) -> Interval | None:
-    """Return the steps until all tasks stood at the target together; None where some run never came there."""
-    steps = method.values("steps_to_all")
-    return method.estimate([value and value / 1000 for value in steps], AMOUNT)
+def _thousands_to_all(method: MethodRuns) -> str:
+    """Return the median of the steps until all tasks stood at the target together, and how many runs came there.
+
+    A run that never did counts as later than all others; the median is "never" where that is half of them or more.
+    """
+    steps = [np.inf if value is None else value / 1000 for value in method.values("steps_to_all")]
+    median, came = np.median(steps), np.isfinite(steps).sum()
+    return f"{f'{median:,.0f}' if np.isfinite(median) else 'never'} ({came} of {len(steps)})"
 
 
 def _relative_time(comparison: Comparison, method: MethodRuns) -> Interval | None:

@@ -48,13 +48,17 @@ def test_runs_of_different_lengths_belong_together(tmp_path: Path) -> None:
     assert {"retention-cloning", "life-cloning", "retention-cloning-order-0"} <= set(names)
 
 
-def test_main_table_has_the_steps_until_all_stood_together(tmp_path: Path) -> None:
-    records = [adaptive("cloning", 0, 2), adaptive("finetune", 0, 2, all_at_the_end=False)]
+def test_main_table_has_the_median_steps_until_all_stood_together_and_how_many_runs_came_there(tmp_path: Path) -> None:
+    came = {"cloning": (True, False, True), "finetune": (True, False, False), "nested": (True, False)}
+    records = [
+        adaptive(method, seed, 2 + seed, all_at_the_end=there)
+        for method, theirs in came.items()
+        for seed, there in enumerate(theirs)
+    ]
     table = main_table(comparisons(study(tmp_path, records))[0])
-    column = table.head.index("steps to all (thousands)")
-    cloning, finetune = (row[column] for row in table.rows)
-    assert cloning.estimate == 3.0  # type: ignore[union-attr]
-    assert finetune is None
+    column = table.head.index("steps to all, thousands: median (runs that came there)")
+    found = {row[0]: row[column] for row in table.rows}
+    assert found == {"cloning": "3 (2 of 3)", "finetune": "never (1 of 3)", "nested": "never (1 of 2)"}
 
 
 def test_fixed_and_adaptive_runs_are_never_in_one_table(tmp_path: Path) -> None:
