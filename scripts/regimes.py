@@ -18,10 +18,10 @@ STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
     "generous": "mixed-10, 2.5 times the steps to .9 from scratch",
-    "short": "mixed-10, the steps to .9 from scratch",
-    "total": "mixed-10, learned tasks hand steps on until all stand at .9",
+    "short": "mixed-10, pick-and-place v1, the steps to .9 from scratch",
+    "total": "mixed-10, pick-and-place v1, learned tasks hand steps on until all stand at .9",
     "short-5-again": "five of these tasks, the steps to .9 from scratch",
-    "small": "mixed-10, trunk [64, 64], 200 observations a task",
+    "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
     "drift": "drift-10, two tasks under ten dynamics",
     "long": "forty segments, pick-and-place v0, 450 observations a task",
     "sac": "three tasks, SAC",
@@ -30,11 +30,11 @@ STUDIES = {
 """Of those that have run: their folders in results/, and what they are."""
 SUPERSEDED = {
     "generous-v0": "mixed-10, pick-and-place v0, 2.5 times the steps to .9 from scratch",
+    "mixed-10-v1": "mixed-10, pick-and-place v1",
     "mixed-10-v0": "mixed-10, pick-and-place v0",
     "short-v0": "mixed-10, pick-and-place v0, the steps to .9 from scratch",
-    "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
 }
-"""The same of studies that were run again since, with another pick-and-place or a later agent."""
+"""The same of studies that were run again since, with a later pick-and-place; of generous segments, a first look."""
 TOLD = {
     "labelled": "task and boundary in training, task in testing",
     "tried": "nothing; in testing three episodes with each known task",
