@@ -18,8 +18,8 @@ STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
     "generous": "mixed-10, 2.5 times the steps to .9 from scratch",
-    "short": "mixed-10, pick-and-place v1, the steps to .9 from scratch",
-    "total": "mixed-10, pick-and-place v1, learned tasks hand steps on until all stand at .9",
+    "short": "mixed-10, the steps to .9 from scratch",
+    "total": "mixed-10, learned tasks hand steps on until all stand at .9",
     "short-5-again": "five of these tasks, the steps to .9 from scratch",
     "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
     "drift": "drift-10, two tasks under ten dynamics",
@@ -30,7 +30,6 @@ STUDIES = {
 """Of those that have run: their folders in results/, and what they are."""
 SUPERSEDED = {
     "generous-v0": "mixed-10, pick-and-place v0, 2.5 times the steps to .9 from scratch",
-    "mixed-10-v1": "mixed-10, pick-and-place v1",
     "mixed-10-v0": "mixed-10, pick-and-place v0",
     "short-v0": "mixed-10, pick-and-place v0, the steps to .9 from scratch",
 }

@@ -149,7 +149,7 @@ def page(env_id: str, task: type[BatchEnv]) -> str:
 
 
 def short_name(env_id: str) -> str:
-    """Return "pick_place" for "nestrl/RoverPickPlace-v2"."""
+    """Return "pick_place" for "nestrl/RoverPickPlace-v1"."""
     name = env_id.split("/")[1].removeprefix("Rover").rsplit("-", 1)[0]
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 

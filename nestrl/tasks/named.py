@@ -31,7 +31,7 @@ ARGUMENTS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
 }
 """Arguments of a rover task in training and in evaluation, where they are not the default ones."""
 
-VERSIONS = {"pick_place": 2}
+VERSIONS = {"pick_place": 1}
 """Version of a rover task's environment, where it is not 0."""
 
 DRIFTS: dict[str, tuple[str, dict[str, object]]] = {

@@ -23,7 +23,7 @@ def test_descriptions_have_no_strays() -> None:
 
 
 def test_ids_are_written_in_camel_case() -> None:
-    assert named.rover_id("pick_place") == "nestrl_envs:nestrl/RoverPickPlace-v2"
+    assert named.rover_id("pick_place") == "nestrl_envs:nestrl/RoverPickPlace-v1"
 
 
 def test_the_ten_tasks_are_those_registered_in_their_present_versions() -> None:

@@ -121,30 +121,15 @@ def test_a_held_can_is_lifted_and_stands_on_the_tray() -> None:
 def test_a_can_that_starts_in_the_air_stays_in_closed_fingers_and_opened_ones_set_it_on_the_tray() -> None:
     task = RoverPickPlace(400, grasped_starts=1.0)
     task.reset(seeds=np.arange(400))
-    carried = (task.height() > 0.1) & ~task.placed()
-    assert 0.1 < carried.mean() < 0.3
+    carried = task.height() > 0.1
+    assert 0.2 < carried.mean() < 0.4
     over = carried & (length((task.tray - task.can())[:, :2]) < 0.5 * task.radius)
-    assert over.sum() > 3
+    assert over.sum() > 3 and not task.placed().any()
     driven(task, [0, 0, 0, 0, 0, -1], 8)
     assert (task.height()[carried] > 0.08).all() and (task.firm()[carried] > 0.5).all()
     driven(task, [0, 0, 0, 0, 0, 1], 8)
     assert task.solved()[over].all()
     assert not (task.height()[carried & ~over] > 0.12).any()
-
-
-def test_a_can_that_starts_on_the_tray_is_let_go_by_open_fingers_and_held_by_closed_ones() -> None:
-    task = RoverPickPlace(400, grasped_starts=1.0)
-    task.reset(seeds=np.arange(400))
-    placed = task.placed()
-    assert 0.05 < placed.mean() < 0.2
-    driven(task, [0, 0, 0, 0, 0, -1], 8)
-    assert (task.firm()[placed] > 0.5).all() and not task.solved()[placed].any()
-    task.reset(seeds=np.arange(400))
-    driven(task, [0, 0, 0, 0, 0, 1], 2)
-    assert task.solved()[placed].all()
-    full = RoverPickPlace(400)
-    full.reset(seeds=np.arange(400))
-    assert not full.placed().any()
 
 
 def test_held_out_layouts_are_never_met_in_training() -> None:

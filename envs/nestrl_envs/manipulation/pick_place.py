@@ -17,8 +17,7 @@ TRAY_HEIGHT = 0.10  # m: a can cannot be pushed up there
 TRAY_RADIUS = 0.12  # m
 FIRM = 0.03  # m of squeeze that count as a firm grip
 LIFT_SHARE = 8.0  # weight of lifting
-PLACED_STARTS = 0.1  # share of the grasped starts with the can on the tray, between open fingers
-CARRIED_STARTS = 0.2  # share with the can in the air, on its way there
+CARRIED_STARTS = 0.3  # share of the grasped starts with the can already on its way to the tray
 CARRIED_FROM = 0.3  # share of that way, the least
 CARRIED_HEIGHT = 0.12  # m above the floor: just over the tray
 
@@ -28,22 +27,19 @@ class RoverPickPlace(RoverTask):
 
     Start: the can 0.6 to 1 m ahead of the rover, which faces it within 0.4 rad; the tray 0.3 to 0.6 m beside the can.
     A share of the episodes starts with the can between the fingers (0 for evaluation): seven of ten of them around the
-    can on the floor, two with it held in the air, 0.3 to 1 of the way to the tray, one with it on the tray, the fingers
-    open. Success: the can stands on the tray within `radius` of its middle and the fingers do not hold it, for 3
-    control steps.
+    can on the floor, the others with it in the air, 0.3 to 1 of the way to the tray. Success: the can stands on the
+    tray within `radius` of its middle and the fingers do not hold it, for 3 control steps.
     Potential: 8 min(height, 0.1 m) - |can - tray| + (0.5 + 0.5 open where the can stands on the tray, elsewhere -|tip -
     can| + 0.5 n (0.3 closed + 0.7 squeeze)), with n = exp(-|tip - can| / 0.05 m) and squeeze in units of 0.03 m.
 
     - radius: how near the tray's middle is near enough, m (harder: 0.04).
     - grasped_starts: share of the episodes that start with the can between the fingers, 0 to 1: a policy that has first
-      learned to hold hardly tries to let go, and one that never sees a success has no reason to (a reverse curriculum,
-      Florensa et al. 2017).
+      learned to hold hardly tries to let go (a reverse curriculum, Florensa et al. 2017).
     """
 
     versions: ClassVar[dict[str, str]] = {
         "v0": "first version",
         "v1": "lifting counts 8, not 4, in the potential; three of ten grasped starts are in the air. Evaluated as v0.",
-        "v2": "two of ten grasped starts are in the air, one is on the tray. Evaluated as v0.",
     }
 
     base_speed = (0.4, 1.0)
@@ -98,22 +94,19 @@ class RoverPickPlace(RoverTask):
         self.tray[ids, :2] = can + direction(side) * between(draw[:, 7:8], 0.3, 0.6)
         self.tray[ids, 2] = TRAY_HEIGHT + CAN_HALF_HEIGHT
         self.mocap_pos[ids, 0, :2] = self.tray[ids, :2]
-        eased = np.where(around, draw[:, 8] / max(self.grasped_starts, 1e-9), 1.0)  # below 1 in grasped starts
-        placed = eased < PLACED_STARTS
-        self._bring(ids[placed], np.ones(placed.sum()), TRAY_HEIGHT)
-        way = (eased - PLACED_STARTS) / CARRIED_STARTS  # from 0 to 1 in those in the air
-        carried = ~placed & (way < 1)
-        self._bring(ids[carried], between(way[carried], CARRIED_FROM, 1.0), CARRIED_HEIGHT)
-        qpos[ids[carried], 5] = qpos[ids[carried], 6] = CAN_RADIUS
+        share = self.grasped_starts * CARRIED_STARTS
+        carried = draw[:, 8] < share
+        self._carry(ids[carried], np.maximum(CARRIED_FROM, draw[carried, 8] / share))
 
-    def _bring(self, ids: np.ndarray, way: np.ndarray, height: float) -> None:
-        """Move the rover, the can between its fingers, by the share `way` (m,) of the way to the tray and up, m."""
+    def _carry(self, ids: np.ndarray, way: np.ndarray) -> None:
+        """Move rover and can, which it holds in the air, by the share `way` (m,) of the way to the tray."""
         qpos = self.qpos
         move = (self.tray[ids, :2] - qpos[ids, 7:9]) * way[:, None]
         qpos[ids, :2] += move
         qpos[ids, 7:9] += move
-        qpos[ids, 3] += height
-        qpos[ids, 9] = height
+        qpos[ids, 3] += CARRIED_HEIGHT
+        qpos[ids, 9] = CARRIED_HEIGHT
+        qpos[ids, 5] = qpos[ids, 6] = CAN_RADIUS
 
     def can(self, rows: Rows = ALL) -> np.ndarray:
         """Position of the can's middle, (m, 3)."""
