@@ -81,8 +81,8 @@ def told_less() -> Iterator[list[str]]:
         yield [what, str(len(method.records)), performance, shown(ahead), *others]
 
 
-def _write(name: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    (ROOT / "results" / f"{name}.md").write_text(table(head, rows) + "\n")
+def _write(name: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    (ROOT / "results" / f"{name}.md").write_text(table(head, lines) + "\n")
 
 
 def main() -> None:
@@ -93,10 +93,11 @@ def main() -> None:
     head = ["regime", "rival", "pairs"]
     for metric in METRICS:
         head += [f"{TITLES[metric]}: {NESTED}", "rival", "paired difference"]
-    for name, studies in (("regimes", STUDIES), ("regimes-superseded", SUPERSEDED)):
-        _write(name, head, rows(studies))
+    present = list(rows(STUDIES))
+    _write("regimes", head, present)
+    _write("regimes-superseded", head, rows(SUPERSEDED))
     brief = [head[column] for column in BRIEF[:-1]] + [f"{head[-3].partition(':')[0]}: paired difference"]
-    _write("regimes-brief", brief, ([row[column] for column in BRIEF] for row in rows(STUDIES)))
+    _write("regimes-brief", brief, ([cells[column] for column in BRIEF] for cells in present))
 
 
 if __name__ == "__main__":
