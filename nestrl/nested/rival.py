@@ -8,7 +8,9 @@ episodes succeed. It is doubted
 
     if it stands still and is not mostly solved;
 
-where it rises, but hardly an episode succeeds, it may rise to what is not the goal, and is watched on.
+where it rises, but hardly an episode succeeds, it may rise to what is not the goal, and is watched on; and if it has
+not succeeded once for long, it is doubted though it rises. (What has learned to hold a can before it has ever let go
+may never see a success again.)
 
 What is doubted is learned afresh. Nothing is kept meanwhile: the slow policy answers for the old skills. After two
 rounds the fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
@@ -49,10 +51,13 @@ SHARE = 0.15
 """Share of the segment, its trials included, that each gets before it is judged, if that holds rounds enough."""
 WATCHED, SLOW, TURN = 4, 6, 2
 """Rounds of episodes that are enough: of what is known, the same where few succeed, and of a fresh network."""
+LONG = 10
+"""Rounds after which what has hardly ever succeeded in the last SLOW of them is doubted, though it rises."""
 CLEARLY, SLOWLY = 0.25, 0.05
 """Standard deviations of the return between two means of which one is clearly higher; the same where few succeed."""
-HARDLY, FEW, MOSTLY = 0.05, 0.3, 0.6
-"""Shares of successes below which hardly an episode succeeds, or few do; and from which on nothing is doubted."""
+NEVER, HARDLY, FEW, MOSTLY = 0.001, 0.05, 0.3, 0.6
+"""Shares of successes below which none succeeds but by chance, hardly an episode does, or few do; and from which on
+nothing is doubted."""
 LATEST = 0.45
 """Share of the segment after which too little is left for another turn."""
 SKILLS, MOST, PARTLY, NEARLY = 3, 2 / 3, 0.25, 0.75
@@ -185,10 +190,14 @@ class Rival:
         gets_on = (rises and not halves.fails) or halves.later.success >= MOSTLY
         if gets_on or self._learner.progress > LATEST:
             return self._settle()
-        if rises:
+        if rises and not self._is_hopeless(halves):
             return False
         self._doubted = halves.later
         return self._begin_turn()
+
+    def _is_hopeless(self, halves: Halves) -> bool:
+        watched = self._marks[-1][1].since(self._marks[0][1])
+        return watched.rounds >= LONG and max(half.success for half in halves) < NEVER
 
     def _begin_turn(self) -> bool:
         self.races += 1
