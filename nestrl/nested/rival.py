@@ -55,7 +55,7 @@ LONG = 10
 """Rounds after which what has hardly ever succeeded in the last SLOW of them is doubted, though it rises."""
 CLEARLY, SLOWLY = 0.25, 0.05
 """Standard deviations of the return between two means of which one is clearly higher; the same where few succeed."""
-NEVER, HARDLY, FEW, MOSTLY = 0.001, 0.05, 0.3, 0.6
+NEVER, HARDLY, FEW, MOSTLY = 0.005, 0.05, 0.3, 0.6
 """Shares of successes below which none succeeds but by chance, hardly an episode does, or few do; and from which on
 nothing is doubted."""
 LATEST = 0.45
