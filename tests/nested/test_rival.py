@@ -8,9 +8,10 @@ import pytest
 
 from nestrl.agents.tally import Tally
 from nestrl.agents.trial import Trial
-from nestrl.nested.rival import SHARE, TURN, Rival, alike, is_trap, last_window
+from nestrl.nested.rival import LONG, SHARE, TURN, Rival, alike, is_trap, last_window
 
 SIMULATIONS, PAUSES = 31, 50
+SELDOM = 0.04  # of 31 episodes one
 
 
 class Learner:
@@ -95,10 +96,17 @@ def test_else_they_take_turns_until_too_little_is_left(resume_at):
         assert (rival.fresh, rival.won, rival.races) == (False, 0, turns.count("fresh"))
 
 
-def test_what_rises_without_success_is_doubted_once_it_stands_still():
-    rival, history, _ = race(lambda progress: 50 * min(progress, 0.24), standing(100))
+def test_what_rises_and_hardly_succeeds_is_doubted_once_it_stands_still():
+    rival, history, _ = race(lambda progress: 50 * min(progress, 0.24), standing(100), success=SELDOM)
     changed = history.index("fresh") / PAUSES
     assert 0.24 < changed <= 0.24 + 2 * SHARE and rival.won == 1
+
+
+@pytest.mark.parametrize("resume_at", [None, 7])
+def test_what_never_succeeds_is_doubted_after_ten_rounds_though_it_rises(resume_at):
+    rival, history, _ = race(rising(20), rising(20), resume_at=resume_at)
+    assert history.index("fresh") + 1 == LONG
+    assert (rival.won, rival.races) == (1, 1)
 
 
 def test_the_fresh_one_goes_on_from_where_its_turn_ended():
@@ -112,12 +120,21 @@ def test_the_fresh_one_goes_on_from_where_its_turn_ended():
     [
         {"success": 0.6},
         {"known": rising(20), "success": 0.1},
-        {"known": rising(20)},
+        {"known": rising(20), "success": SELDOM},
+        {"known": rising(20), "episodes": 12},
         {"doubted": False},
         {"episodes": 0},
         {"episodes": 4},
     ],
-    ids=["mostly solved", "gets on", "rises", "not doubted", "no episodes", "four rounds come too late"],
+    ids=[
+        "mostly solved",
+        "gets on",
+        "rises",
+        "ten rounds come too late",
+        "not doubted",
+        "no episodes",
+        "four rounds come too late",
+    ],
 )
 def test_no_race_where_there_is_no_doubt(options):
     rival, history, _ = race(**{"known": standing(1), "fresh": rising(20)} | options)
