@@ -15,9 +15,9 @@ may never see a success again.)
 What is doubted is learned afresh. Nothing is kept meanwhile: the slow policy answers for the old skills. After two
 rounds the fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
 
-    if it rises, or stands clearly higher than the known one.
+    if it rises, or stands clearly higher than the known one, or succeeds now and then where that one never has.
 
-One of the two is enough: at first a network that stands still half-solved, or rises to what is not the goal, is
+One of these is enough: at first a network that stands still half-solved, or rises to what is not the goal, is
 higher than one that has just begun. Else the known one goes on, and where it is doubted again, the fresh one takes its
 next turn.
 With mean returns m and variances s^2 of the two halves of the rounds (whole ones, since failures all end together at
@@ -207,7 +207,8 @@ class Rival:
         halves = last_window(self._marks, TURN)
         if halves is None:
             return False
-        if halves.rise() or clearly_higher(halves.later, self._doubted):
+        succeeds = self._doubted.episodes > 0 and self._doubted.success < NEVER <= halves.later.success
+        if succeeds or halves.rise() or clearly_higher(halves.later, self._doubted):
             self.won += 1
             return self._settle()
         return self._change_places(KNOWN)
