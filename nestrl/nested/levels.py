@@ -57,9 +57,9 @@ LEVELS = (
     LevelSpec(
         "rival",
         "whether a new task goes on from what is known or from a fresh network",
-        "task start, if most skills half-solve it; four rounds of episodes, while a new task does not get on",
+        "task start, if most skills half-solve it; four to ten rounds of episodes, while a new task does not get on",
         "trials of the earlier skills, returns and successes of the training episodes of both networks",
-        "a return that rises, or the higher one",
+        "a return that rises, or the higher one, or the first success",
         "fast policy",
     ),
     LevelSpec(

@@ -65,7 +65,8 @@ def race(
     for pause in range(1, PAUSES + 1):
         learner.progress = pause / PAUSES
         level = {"known": known, "fresh": fresh}[learner.network](learner.progress)
-        learner.play(level + noise.normal(size=episodes), success)
+        succeeds = success[learner.network] if isinstance(success, dict) else success
+        learner.play(level + noise.normal(size=episodes), succeeds)
         rival.pause()
         if pause == resume_at:
             resumed = Rival(learner)
@@ -107,6 +108,13 @@ def test_what_never_succeeds_is_doubted_after_ten_rounds_though_it_rises(resume_
     rival, history, _ = race(rising(20), rising(20), resume_at=resume_at)
     assert history.index("fresh") + 1 == LONG
     assert (rival.won, rival.races) == (1, 1)
+
+
+def test_a_fresh_network_that_succeeds_where_the_known_one_never_has_has_the_rest():
+    """Neither rises, and the known one stands higher."""
+    for fresh, won in ((0.0, 0), (SELDOM, 1)):
+        rival, _, _ = race(standing(1), standing(0), success={"known": 0.0, "fresh": fresh})
+        assert (rival.fresh, rival.won, rival.races) == (bool(won), won, 1)
 
 
 def test_the_fresh_one_goes_on_from_where_its_turn_ended():
