@@ -51,8 +51,9 @@ SHARE = 0.15
 """Share of the segment, its trials included, that each gets before it is judged, if that holds rounds enough."""
 WATCHED, SLOW, TURN = 4, 6, 2
 """Rounds of episodes that are enough: of what is known, the same where few succeed, and of a fresh network."""
-LONG = 10
-"""Rounds after which what has hardly ever succeeded in the last SLOW of them is doubted, though it rises."""
+LONG, MANY = 10, 2500
+"""Rounds and episodes after which what has hardly ever succeeded in the last SLOW rounds is doubted, though it rises.
+Both: a few simulations have soon played ten rounds each, and may yet be at the beginning."""
 CLEARLY, SLOWLY = 0.25, 0.05
 """Standard deviations of the return between two means of which one is clearly higher; the same where few succeed."""
 NEVER, HARDLY, FEW, MOSTLY = 0.005, 0.05, 0.3, 0.6
@@ -197,7 +198,8 @@ class Rival:
 
     def _is_hopeless(self, halves: Halves) -> bool:
         watched = self._marks[-1][1].since(self._marks[0][1])
-        return watched.rounds >= LONG and max(half.success for half in halves) < NEVER
+        enough = watched.rounds >= LONG and watched.episodes >= MANY
+        return enough and max(half.success for half in halves) < NEVER
 
     def _begin_turn(self) -> bool:
         self.races += 1

@@ -104,10 +104,16 @@ def test_what_rises_and_hardly_succeeds_is_doubted_once_it_stands_still():
 
 
 @pytest.mark.parametrize("resume_at", [None, 7])
-def test_what_never_succeeds_is_doubted_after_ten_rounds_though_it_rises(resume_at):
+def test_what_never_succeeds_is_doubted_after_ten_rounds_though_it_rises(resume_at, monkeypatch):
+    monkeypatch.setattr("nestrl.nested.rival.MANY", LONG * SIMULATIONS)
     rival, history, _ = race(rising(20), rising(20), resume_at=resume_at)
     assert history.index("fresh") + 1 == LONG
     assert (rival.won, rival.races) == (1, 1)
+
+
+def test_ten_rounds_that_come_too_late_are_no_doubt(monkeypatch):
+    monkeypatch.setattr("nestrl.nested.rival.MANY", 0)
+    assert race(rising(20), rising(20), episodes=12)[0].races == 0
 
 
 def test_a_fresh_network_that_succeeds_where_the_known_one_never_has_has_the_rest():
@@ -129,7 +135,7 @@ def test_the_fresh_one_goes_on_from_where_its_turn_ended():
         {"success": 0.6},
         {"known": rising(20), "success": 0.1},
         {"known": rising(20), "success": SELDOM},
-        {"known": rising(20), "episodes": 12},
+        {"known": rising(20)},
         {"doubted": False},
         {"episodes": 0},
         {"episodes": 4},
