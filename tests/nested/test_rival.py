@@ -144,7 +144,7 @@ def test_the_fresh_one_goes_on_from_where_its_turn_ended():
         "mostly solved",
         "gets on",
         "rises",
-        "ten rounds come too late",
+        "few episodes, though none succeeds",
         "not doubted",
         "no episodes",
         "four rounds come too late",
