@@ -209,7 +209,7 @@ class Rival:
         halves = last_window(self._marks, TURN)
         if halves is None:
             return False
-        succeeds = self._doubted.episodes > 0 and self._doubted.success < NEVER <= halves.later.success
+        succeeds = self._doubted.success < NEVER <= halves.later.success  # nan where it was doubted beforehand
         if succeeds or halves.rise() or clearly_higher(halves.later, self._doubted):
             self.won += 1
             return self._settle()
