@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from nestrl.agents.policies import EXPLORATION
+from nestrl.agents.policies import EXPLORATION, OwnPolicy
 from nestrl.agents.trial import Trial
 from nestrl.errors import BadConfig, UnknownName, nearest, require_not_negative, require_positive
 from nestrl.methods.acting_as import try_skills
@@ -118,7 +118,7 @@ class Nested(Taught):
         part="retention",
         summary="levels at different speeds: task code, fast policy, meta-controller, dual weights, rival, slow policy",
         paper="none (this package)",
-        stores="4096 observations and outputs a task, a second actor, and within a segment two more networks",
+        stores="4096 observations and outputs a task, a second actor, and within a segment two or three more networks",
         cost="one backward pass of the actor over 512 remembered observations a gradient step, 125 at each boundary "
         "(500 or 2500 more where a skill suffers, 2000 or 4000 after a won race); 8 episodes with each earlier skill "
         "and the network as it is at a task's start, counted as its steps",
@@ -140,6 +140,7 @@ class Nested(Taught):
         self._slow = SlowPolicy(options.drift_limit)
         self._rounds, self._rival, self._peak = Rounds(), Rival(learner), Peak(self._parameters)
         self._start_drifts: dict[int, float] = {}  # of the fast policy, where it goes on from what was not committed
+        self._stand_in: OwnPolicy | None = None  # for the fast policy, in skills that only that one has, in a race
         self._code = TaskCode({})
         self._sources: list[int] = []  # tasks from whose codes the present one's started
         self._current: int | None = None
@@ -157,9 +158,10 @@ class Nested(Taught):
         self._code.start_from([self._learner.code_of(task) for task in self._sources])
         self._consultation.start_segment(len(self._old_tasks))
         self._rounds.start_segment(self._learner.tally)
-        kept = set(self._old_tasks) <= set(self._slow.drifts)  # what a race leaves aside must not be lost
         may_race = self._has("rival") and self._learner.knows_boundaries  # without, nobody would end a turn
-        doubted = may_race and new and bool(self._old_tasks) and kept
+        doubted = may_race and new and bool(self._old_tasks)
+        only_fast = set(self._old_tasks) - set(self._slow.drifts)
+        self._stand_in = self._learner.policy_with() if doubted and only_fast else None
         self._rival.start_segment(doubted=doubted, trial=trial)
         self._count_rival(self._rival.fresh)
         self._peak.start_segment(self._learner.tally)
@@ -205,10 +207,15 @@ class Nested(Taught):
             self._consolidate()
 
     def policy_for(self, task_index: int) -> Policy:
-        """Return the slow policy for the tasks that it has taken in, the fast one for the present and all others."""
-        if self._slow.policy is None or task_index == self._current or task_index not in self._slow.drifts:
+        """Return the slow policy for the tasks that it has taken in, the fast one for the present and all others.
+
+        A fresh network answers for the present task alone, and what the fast policy was for those others.
+        """
+        if task_index == self._current:
             return self._learner.policy
-        return self._slow.policy
+        if self._slow.policy is not None and task_index in self._slow.drifts:
+            return self._slow.policy
+        return self._stand_in if self._stand_in is not None and self._rival.fresh else self._learner.policy
 
     def measurements(self) -> dict[str, float]:
         """Return drift and weights, orders, updates of each level, commits, and the inner and the outer objective."""
@@ -244,6 +251,7 @@ class Nested(Taught):
             "met": list(self._met),
             "sources": list(self._sources),
             "start_drifts": dict(self._start_drifts),
+            "stand_in": None if self._stand_in is None else values_of(self._stand_in.parameters),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -256,7 +264,9 @@ class Nested(Taught):
         self._peak.load_state_dict(state["peak"])
         self._slow.load_state_dict(state["slow"], self._learner.policy_with())
         self._current, self._met, self._sources = state["current"], list(state["met"]), list(state["sources"])
-        self._start_drifts = dict(state.get("start_drifts", {}))  # which older checkpoints lack
+        self._start_drifts = dict(state.get("start_drifts", {}))  # which older checkpoints lack, as the next
+        stand_in = state.get("stand_in")
+        self._stand_in = None if stand_in is None else self._learner.policy_with(stand_in)
 
     def _require_effect(self, constants: Orders) -> None:
         """Raise BadConfig for constant orders that nothing here obeys."""
@@ -318,14 +328,20 @@ class Nested(Taught):
     def _consolidate(self) -> None:
         """Let the slow policy take all skills in, and the fast one go on from it.
 
-        A candidate starts from the fast policy; where that began afresh and knows nothing else, from the slow one. Then
-        the new skill has some room, and the fast policy goes on from the candidate in any case.
+        A candidate starts from the fast policy; where that began afresh and knows nothing else, from the slow one, or
+        from what the fast one was if that knows more. Then the new skill has some room, and the fast policy goes on
+        from the candidate in any case.
         """
-        fresh, fast = self._rival.fresh, self._learner.policy_with()
-        candidate = self._learner.policy_with(self._slow.values if fresh else None)
+        fresh, holders = self._rival.fresh, [self._learner.policy_with()]
+        known = self._slow.values if fresh else None
+        if fresh and self._stand_in is not None:
+            holders.append(self._stand_in)
+            known = values_of(self._stand_in.parameters)
+        self._stand_in = None
+        candidate = self._learner.policy_with(known)
         attempts = [Attempt(PATIENT)] * 2 if fresh else quick_first(self._options.consolidation)
         room = ROOM if fresh else 1.0
-        committed = self._slow.consolidate(candidate, fast, self._memory, attempts, self._generator, room)
+        committed = self._slow.consolidate(candidate, holders, self._memory, attempts, self._generator, room)
         if not (committed or fresh):
             return
         if fresh:

@@ -12,8 +12,9 @@ where it rises, but hardly an episode succeeds, it may rise to what is not the g
 not succeeded once for long, it is doubted though it rises. (What has learned to hold a can before it has ever let go
 may never see a success again.)
 
-What is doubted is learned afresh. Nothing is kept meanwhile: the slow policy answers for the old skills. After two
-rounds the fresh network has the rest of the segment, and is distilled into a copy of the slow policy at its end,
+What is doubted is learned afresh. Nothing is kept meanwhile: the slow policy answers for the old skills, and what the
+fast one was for those that the slow one could not take in. After two rounds the fresh network has the rest of the
+segment, and is distilled into a copy of what knows the others at its end,
 
     if it rises, or stands clearly higher than the known one, or succeeds now and then where that one never has.
 

@@ -15,8 +15,7 @@ from nestrl.updates.values import n_bytes, put_values, values_of
 JUDGED = 2048
 """Remembered observations on which a candidate is judged, shared by the tasks; other ones than it was trained on."""
 PATIENT = DistillationOptions.steps
-"""Gradient steps of the last attempt. A skill that is not taken in makes the next one harder to take in, and forbids a
-race."""
+"""Gradient steps of the last attempt. A skill that is not taken in makes the next one harder to take in."""
 QUICK, WELL = 1 / 4, 1 / 3
 """A first attempt of this share of the steps will do where it leaves this share of the limits at most, so that what is
 left does not add up. Mostly it does: the fast policy was held to the skills."""
@@ -40,7 +39,7 @@ class SlowPolicy:
     A candidate starts from the fast policy and is distilled from the teachers of all tasks: it is held to their
     answers, never to its own earlier ones, so drift does not add up over tasks. It is committed when on fresh memory
     batches every task's drift is within the limit, or not above that of the policy which answers for the task until
-    then (this one, or for what it has not taken in the fast one); if not, it is distilled further.
+    then (this one, or for what it has not taken in another one); if not, it is distilled further.
 
     drift_limit: in nats.
     """
@@ -71,7 +70,7 @@ class SlowPolicy:
     def consolidate(
         self,
         candidate: OwnPolicy,
-        fast: OwnPolicy,
+        others: Sequence[OwnPolicy],
         memory: TeacherMemory,
         attempts: Sequence[Attempt],
         generator: torch.Generator,
@@ -80,9 +79,9 @@ class SlowPolicy:
         """Try to take in all tasks of the memory with a candidate that may be trained; tell whether it was committed.
 
         Each attempt goes on from the one before. Where there is but one task the candidate is taken as it is. A skill
-        that this policy does not have yet may be left at `room` times the limit.
+        that this policy does not have yet, but one of the others has, may be left at `room` times the limit.
         """
-        limits = self._limits(fast, _judged(memory, generator), room)
+        limits = self._limits(others, _judged(memory, generator), room)
         for attempt in attempts:
             if len(memory.tasks) > 1:
                 distill(candidate, memory, DistillationOptions(steps=attempt.steps), generator)
@@ -94,12 +93,12 @@ class SlowPolicy:
                 return True
         return False
 
-    def _limits(self, fast: OwnPolicy, batch: Batch, room: float) -> Tensor:
+    def _limits(self, others: Sequence[OwnPolicy], batch: Batch, room: float) -> Tensor:
         """Return how far (k,) a candidate may be from each task's teacher: the limit, or as far as who answers so far.
 
-        That is this policy for what it has taken in, else the fast one.
+        That is this policy for what it has taken in, else the nearest of the others.
         """
-        present = _drifts(fast, batch)
+        present = torch.stack([_drifts(other, batch) for other in others]).amin(0)
         taken_in = torch.tensor([task in self.drifts for task in batch.tasks.tolist()], device=present.device)
         if self.policy is not None:
             present = torch.where(taken_in, _drifts(self.policy, batch), present)

@@ -188,6 +188,30 @@ def test_after_a_won_race_the_fast_policy_knows_the_old_skills_even_if_nothing_w
     assert limits.tolist() == pytest.approx([2 * start[0], 2 * start[1]])  # not 1e-6, far below where it begins
 
 
+def test_a_skill_that_only_the_fast_policy_has_outlives_a_race():
+    method, learner, _ = after_a_race(discrete=False, drift_limit=1e-6)
+    assert method.measurements()["commits"] == 1  # the second skill was not taken in
+    rows, racing = learner.observations(1, 1000), []
+    with torch.no_grad():
+        known = method.policy_for(1).output(rows)
+
+    def drift(policy):
+        with torch.no_grad():
+            return float(drift_between(known, policy.output(rows)).total.mean())
+
+    def look(segment, task, observations):
+        twin = nested(consolidation=400, drift_limit=1e-6)(learner)
+        twin.load_state_dict(method.state_dict())
+        racing.extend(drift(policy) for policy in (method.policy_for(1), twin.policy_for(1), learner))
+        Nested.end(method, segment, task, observations)
+
+    method.end, learner.stands = look, True
+    (loss,) = live(method, learner, [2], 600)
+    assert method.measurements()["races_won"] == 2 and loss < 0.2
+    assert racing[0] == racing[1] < 0.03 < 0.3 < racing[2]
+    assert drift(method.policy_for(1)) < 0.1
+
+
 def test_neither_the_first_task_nor_one_that_comes_back_nor_one_that_succeeds_is_raced_for():
     learner = FakeLearner()
     method = nested()(learner)
