@@ -198,6 +198,29 @@ def picture(runs: Positional[tuple[Path, ...]], out: Path = Path("skills.png")) 
     print(f"Drew {out}")
 
 
+@app.command(name="video")
+def video(
+    run: Positional[Path], out: Path = Path("skills.webp"), tasks: tuple[str, ...] = (), episodes: int = 1
+) -> None:
+    """Play episodes of every task side by side into a moving picture: which skills the agent has, and how it does them.
+
+    Args:
+        run: The run's folder.
+        out: The file: .webp, .gif, or .mp4 (with nestrl[video]).
+        tasks: Only these.
+        episodes: Of each task, one after the other, from the starts of `nestrl evaluate`.
+    """
+    import nestrl_envs  # noqa: F401  (finds an OpenGL that needs no display, before MuJoCo is imported)
+    from nestrl.report.video import record_video
+    from nestrl.training.loaded import load
+
+    agent = load(run)
+    print("A picture takes some 0.1 s where a processor draws it; ten tasks about a minute.", flush=True)
+    for task, successes in record_video(agent, out, tasks, episodes).items():
+        print(f"{task}: {successes} of {episodes}")
+    print(f"Wrote {out}")
+
+
 @app.command(name="study")
 def study(file: Positional[Path], only: tuple[str, ...] = (), status: bool = False, retry_failed: bool = False) -> None:
     """Run every method of a study on every sequence and seed, side by side; a study that was stopped goes on.

@@ -9,7 +9,9 @@ in the order of their sorted keys. It gives no state to save. Two of its tasks r
 import ctypes
 import importlib
 import os
+import sys
 import warnings
+from functools import cache
 from typing import Any
 
 import gymnasium
@@ -104,7 +106,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
 
     def step(self, actions: NDArray[Any]) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Advance every simulation; return observations, rewards (n,), terminated (n,), truncated (n,) and infos."""
-        observations, rewards, terminated, truncated, info = self._simulations.step(actions)
+        observations, rewards, terminated, truncated, info = self.simulations.step(actions)
         infos, ended = _told(info), terminated | truncated
         if ended.any():
             rows = np.flatnonzero(ended).astype(np.int32)
@@ -123,7 +125,8 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
         _give_back_memory()
 
     @property
-    def _simulations(self) -> Any:
+    def simulations(self) -> Any:
+        """EnvPool's own, which restart no episode by themselves. Raises ResetNeeded before the first reset."""
         if self._pool is None:
             raise gymnasium.error.ResetNeeded("EnvPool's simulations are made by reset(); call it before step().")
         return self._pool
@@ -132,7 +135,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
         """Start an episode in these simulations; return their observations (m, ...) and infos."""
         if self._task_id in RUNNING_AWAY:  # whose episodes end by the time limit alone, and so all at once
             self._make([int(np.random.default_rng(seed).integers(SEEDS)) for seed in self._seeds])
-        observations, info = self._simulations.reset(rows)
+        observations, info = self.simulations.reset(rows)
         return observations, _told(info)
 
     def _make(self, seeds: list[int]) -> None:
@@ -145,43 +148,64 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
 class EnvPoolEnv(gymnasium.Env[Any, Any]):
     """One simulation of an EnvPool task as an ordinary environment: the same numbers as the first of a vector."""
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium declares it so
+    metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium declares it so
+        "render_modes": ["rgb_array"],
+        "render_fps": 80,  # Meta-World's; of others nothing is told
+    }
 
-    def __init__(self, task_id: str, **options: Any) -> None:
-        """Arguments as of EnvPoolVectorEnv."""
+    def __init__(self, task_id: str, render_mode: str | None = None, **options: Any) -> None:
+        """Arguments as of EnvPoolVectorEnv. Raises RuntimeError where pictures are asked for and there is no OpenGL."""
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode must be None or 'rgb_array', not {render_mode!r}")
+        self.render_mode = render_mode
+        if render_mode is not None:
+            if why_no_pictures():
+                raise RuntimeError(f"rendering needs OpenGL: {why_no_pictures()}")
+            options |= {"render_mode": render_mode, "render_width": 640, "render_height": 480}
         self._vector = EnvPoolVectorEnv(task_id, 1, **options)
         self.observation_space = self._vector.single_observation_space
         self.action_space = self._vector.single_action_space
-        self._begun: tuple[Any, dict[str, Any]] | None = None  # the start of the episode that the vector is in already
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed)
-        begun, self._begun = self._begun, None
-        if seed is None and begun is not None:
-            return begun
         observations, infos = self._vector.reset(seed=seed)
         return _row(observations, 0), _row(infos, 0)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Advance the simulation."""
-        self._begun = None
-        observations, rewards, terminated, truncated, infos = self._vector.step(np.asarray(action)[None])
-        if terminated[0] or truncated[0]:
-            ended = {"final_obs", "_final_obs", "final_info", "_final_info"}
-            self._begun = _row(observations, 0), _row({key: infos[key] for key in infos.keys() - ended}, 0)
-            observation, infos = infos["final_obs"][0], infos["final_info"]
-        else:
-            observation = _row(observations, 0)
-        return observation, float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _row(infos, 0)
+        """Advance the simulation, which stays where its episode has ended."""
+        observations, rewards, terminated, truncated, info = self._vector.simulations.step(np.asarray(action)[None])
+        told = _row(_told(info), 0)
+        return _row(observations, 0), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), told
+
+    def render(self) -> Any:
+        """Return a picture (480, 640, 3) uint8; None without render_mode. Takes some 0.2 s without a GPU."""
+        return None if self.render_mode is None else self._vector.simulations.render()[0]
 
     def close(self) -> None:
         """Free the simulation."""
         self._vector.close()
 
 
+@cache
+def why_no_pictures() -> str:
+    """Load what EnvPool draws with; return what to do where that fails.
+
+    EnvPool finds it only where it was loaded before itself, and ends the process where it does not.
+    """
+    if "envpool" in sys.modules:
+        return "EnvPool was imported before it could be loaded; leave that import to nestrl"
+    try:
+        for library in ("libEGL.so.1", "libGL.so.1"):
+            ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        return f"install libegl1, libgl1 and libgl1-mesa-dri ({error})"
+    return ""
+
+
 def _envpool() -> Any:
     """Return the package, imported; UnknownName with what to install if it cannot be imported."""
+    why_no_pictures()
     try:
         return importlib.import_module("envpool")
     except ImportError as error:

@@ -1,1 +1,1 @@
-"""What finished runs say: tables and pictures."""
+"""What finished runs say: tables, pictures and videos."""

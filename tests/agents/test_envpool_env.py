@@ -1,8 +1,10 @@
 """EnvPool's tasks as gymnasium environments: restarts within the step, seeds, starts, and what is said of mistakes."""
 
 import dataclasses
+import subprocess
 import sys
 from collections.abc import Iterator
+from ctypes.util import find_library
 from typing import Any
 
 import gymnasium as gym
@@ -211,6 +213,47 @@ def test_an_ordinary_environment_of_it_does_the_same() -> None:
     observation, info = single.reset()  # the second episode, too
     np.testing.assert_array_equal(observation, rows[0])
     assert info["elapsed_step"] == infos["elapsed_step"][0] == 0
+
+
+@pytest.mark.skipif(not all(map(find_library, ("EGL", "GL"))), reason="no offscreen OpenGL (libegl1 and libgl1)")
+def test_a_picture_shows_the_robot_also_where_an_episode_has_ended() -> None:
+    code = f"""
+import gymnasium, numpy as np
+from nestrl.agents.environments import find_spec
+world = gymnasium.make(find_spec({DOOR!r}), render_mode="rgb_array", max_episode_steps=None)
+world.reset(seed=0)
+first, over = world.render().astype(int), False
+for step in range(200):
+    before = world.render().astype(int) if step == 199 else None
+    *_, over, _ = world.step(np.array([0, 1, 0, 0], np.float32))
+last = world.render().astype(int)
+print(over, first.shape == (480, 640, 3), (first[..., 0] - first[..., 2] > 80).sum())
+print(np.abs(last - before).mean() / np.abs(last - first).mean())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    over, shape, red, change = done.stdout.split()
+    assert (over, shape) == ("True", "True")
+    assert int(red) > 1000  # the arm
+    assert float(change) < 0.2  # it shows no new start
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ("import envpool", "leave that import to nestrl"),
+        ("import ctypes; ctypes.CDLL = lambda *rest: open('/no/libEGL.so.1')", "install libegl1, libgl1"),
+    ],
+    ids=["too late", "missing"],
+)
+def test_where_nothing_can_be_drawn_the_remedy_is_named(before: str, says: str) -> None:
+    code = f"""
+{before}
+import gymnasium
+from nestrl.agents.environments import find_spec
+gymnasium.make(find_spec({DOOR!r}), render_mode="rgb_array")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "RuntimeError: rendering needs OpenGL" in done.stderr and says in done.stderr
 
 
 def test_check_says_whether_success_is_told() -> None:
