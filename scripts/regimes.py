@@ -13,7 +13,9 @@ from nestrl.report.tables import TITLES, table
 from nestrl.studies.study import open_study
 
 ROOT = Path(__file__).resolve().parents[1]
-NESTED, RIVALS = "nested", ("cloning", "clonex", "reset-and-distill", "fame")
+NESTED, NEAREST = "nested", ("cloning", "clonex", "reset-and-distill", "fame")
+RIVALS = (*NEAREST, "packnet", "snapshots", "finetune")
+"""Who stands beside the nested agent; the README has only those that come near."""
 STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
@@ -97,7 +99,7 @@ def main() -> None:
     _write("regimes", head, present)
     _write("regimes-superseded", head, rows(SUPERSEDED))
     brief = [head[column] for column in BRIEF[:-1]] + [f"{head[-3].partition(':')[0]}: paired difference"]
-    _write("regimes-brief", brief, ([cells[column] for column in BRIEF] for cells in present))
+    _write("regimes-brief", brief, ([cells[column] for column in BRIEF] for cells in present if cells[1] in NEAREST))
 
 
 if __name__ == "__main__":
