@@ -4,8 +4,9 @@ import torch
 
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.methods.cloning import Cloning, CloningOptions
-from nestrl.methods.nested import Nested, NestedOptions
+from nestrl.methods.nested import Nested
 from nestrl.nested.levels import REMOVABLE
+from nestrl.nested.options import NestedOptions
 from nestrl.nested.peak import Peak
 from nestrl.updates.drift import drift_between
 

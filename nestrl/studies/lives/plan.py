@@ -38,8 +38,8 @@ import numpy as np
 from nestrl.decode import decode
 from nestrl.document import Document
 from nestrl.errors import BadConfig
-from nestrl.methods.nested import NestedOptions
 from nestrl.nested.meta_controller import FEATURES, ORDERS
+from nestrl.nested.options import NestedOptions
 from nestrl.studies.plan import StudyPlan, plan_of
 from nestrl.studies.tuning.plan import FIRST_SEED, refuse_reported
 from nestrl.training.config import RunConfig, as_values, up_to_date
