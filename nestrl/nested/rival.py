@@ -16,7 +16,8 @@ What is doubted is learned afresh. Nothing is kept meanwhile: the slow policy an
 fast one was for those that the slow one could not take in. After two rounds the fresh network has the rest of the
 segment, and is distilled into a copy of what knows the others at its end,
 
-    if it rises, or stands clearly higher than the known one, or succeeds now and then where that one never has.
+    if it rises, or stands clearly higher than the known one, or succeeds now and then where that one never has,
+    or is no lower than that one, which has had more steps, where hardly an episode succeeds with it.
 
 One of these is enough: at first a network that stands still half-solved, or rises to what is not the goal, is
 higher than one that has just begun. Else the known one goes on, and where it is doubted again, the fresh one takes its
@@ -210,8 +211,10 @@ class Rival:
         halves = last_window(self._marks, TURN)
         if halves is None:
             return False
-        succeeds = self._doubted.success < NEVER <= halves.later.success  # nan where it was doubted beforehand
-        if succeeds or halves.rise() or clearly_higher(halves.later, self._doubted):
+        known, fresh = self._doubted, halves.later  # the former's success is nan where it was doubted beforehand
+        succeeds = known.success < NEVER <= fresh.success
+        no_lower = known.success < HARDLY and not clearly_higher(known, fresh)
+        if succeeds or no_lower or halves.rise() or clearly_higher(fresh, known):
             self.won += 1
             return self._settle()
         return self._change_places(KNOWN)

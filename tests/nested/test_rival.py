@@ -123,6 +123,12 @@ def test_a_fresh_network_that_succeeds_where_the_known_one_never_has_has_the_res
         assert (rival.fresh, rival.won, rival.races) == (bool(won), won, 1)
 
 
+@pytest.mark.parametrize(("success", "level", "won"), [(SELDOM, 1.1, 1), (SELDOM, 0, 0), (0.1, 1.1, 0)])
+def test_a_fresh_network_has_the_rest_if_it_is_no_lower_than_one_that_hardly_succeeds(success, level, won):
+    rival, _, _ = race(standing(1), standing(level), success=success)
+    assert (rival.fresh, rival.won, rival.races) == (bool(won), won, 1)
+
+
 def test_the_fresh_one_goes_on_from_where_its_turn_ended():
     rival, history, learner = race(standing(1), lambda progress: 0 if progress < 0.2 else 50 * progress, trial=TRAP)
     assert history[-1] == "fresh" and (rival.won, rival.races) == (1, 2)
