@@ -16,7 +16,7 @@ import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 
-from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.errors import BadConfig, UnknownName
 
 FORMAT = "nestrl meta-controller 1"
 SATURATED = 0.95
@@ -250,7 +250,7 @@ def _constant(assignment: str) -> tuple[str, float]:
     name, _, value = assignment.partition("=")
     name = name.strip().replace("-", "_")
     if name not in ORDERS:
-        raise UnknownName(f"The meta-controller gives no order {name!r}.{nearest(name, ORDERS)}")
+        raise UnknownName(f"The meta-controller gives no order {name!r}; its orders are {', '.join(ORDERS)}.")
     try:
         number = float(value)
     except ValueError as error:
