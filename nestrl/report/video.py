@@ -12,7 +12,7 @@ import imageio.v3
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from nestrl.agents.environments import SUCCESS_KEYS, asked, find_spec
+from nestrl.agents.environments import asked, find_spec, succeeded
 from nestrl.errors import BadConfig, EnvironmentFault
 from nestrl.evaluation.rollouts import LONGEST_EPISODE
 from nestrl.tasks.sequence import Task
@@ -76,7 +76,7 @@ def _episode(agent: LoadedAgent, task: Task, environment: Any, seed: int) -> Cli
         total += float(reward)
         over = terminated or truncated
         if task.success_threshold is None:
-            success = success or any(bool(info.get(key)) for key in SUCCESS_KEYS)
+            success = success or bool(succeeded(info, 1)[0])
         elif over:
             success = total >= task.success_threshold
         if over or step % every == 0:
