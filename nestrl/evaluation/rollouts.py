@@ -71,6 +71,19 @@ def evaluate(
     return replace(whole, success=success, success_at_end=success, judged=True)
 
 
+def packed(success: NDArray[np.bool_]) -> str:
+    """Return the success (n,) of n episodes as hexadecimal digits, eight episodes in two of them."""
+    return np.packbits(success).tobytes().hex()
+
+
+def unpacked(text: str, episodes: int) -> NDArray[np.bool_]:
+    """Return the success (episodes,) that `packed` made a text of. Raises ValueError for a text of another length."""
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).astype(bool)
+    if not 0 <= len(bits) - episodes < 8:
+        raise ValueError(f"{text!r} does not tell of {episodes} episodes")
+    return bits[:episodes]
+
+
 def _joined(rounds: Sequence[Episodes]) -> Episodes:
     success, at_end, returns, lengths = (
         np.concatenate([getattr(one, name) for one in rounds])

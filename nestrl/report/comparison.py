@@ -311,6 +311,12 @@ def _reference_doubts(study: Study, records: Sequence[Record], references: Refer
             f"Reference curves of {', '.join(short)} are too short: some run's segment, with its trials, took over "
             f"{1 + OVERTIME:g} times their steps, so forward transfer is not measured there."
         )
+    stored = study.references.get(records[0].regime, {}).get(records[0].sequence, {}) if records else {}
+    if other := [task for task in tasks if task in stored and not stored[task].get("same_starts")]:
+        sentences.append(
+            f"Reference curves of {', '.join(other)} were measured on more starts than the runs: where those are "
+            "easier or harder, forward transfer is off by it, of all methods alike."
+        )
     if perfect := [task for task in tasks if task in references and np.min(references[task][1]) >= 1]:
         sentences.append(f"Reference curves of {', '.join(perfect)} are 1 all along: nothing can be learned faster.")
     return sentences

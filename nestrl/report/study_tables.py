@@ -151,20 +151,26 @@ def pair_table(comparison: Comparison) -> StudyTable:
 
 def transfer_by_pair(method: MethodRuns) -> dict[tuple[str, str], Interval | None]:
     """Return the forward transfer to a task by (task, task just before it): runs of all orders in which that is so."""
-    found: dict[tuple[str, str], list[tuple[float | None, int]]] = {}
+    return {
+        (task, before): estimate([value for value, _ in values], [order for _, order in values], TRANSFER)
+        for (task, before), values in transfers(method).items()
+        if before is not None
+    }
+
+
+def transfers(method: MethodRuns) -> dict[tuple[str, str | None], list[tuple[float | None, int]]]:
+    """Return by (task, task just before it; None at a life's start) forward transfer and order of each such run."""
+    found: dict[tuple[str, str | None], list[tuple[float | None, int]]] = {}
     for record, curves, row in zip(method.records, method.curves, method.by_run, strict=True):
         transfer: dict[str, float | None] = {}
         for skill, value in zip(row["skills"], row["forward_transfer_by_skill"], strict=True):
             transfer.setdefault(skill, value)  # where revisits are new a skill is there once a visit
         names = [curves.task_names[task] for task, _, _ in curves.segments]
-        for place in range(1, len(names)):
-            task, before = names[place], names[place - 1]
+        for place, task in enumerate(names):
             if task not in names[:place]:
+                before = names[place - 1] if place else None
                 found.setdefault((task, before), []).append((transfer.get(task), record.order))
-    return {
-        pair: estimate([value for value, _ in values], [order for _, order in values], TRANSFER)
-        for pair, values in found.items()
-    }
+    return found
 
 
 def _hindered(by_method: Mapping[str, Mapping[tuple[str, str], Interval | None]]) -> tuple[str, ...]:

@@ -9,12 +9,20 @@ from nestrl.studies.plan import Cell, StudyPlan
 from nestrl.studies.pool import Job
 from nestrl.training.config import RunConfig
 from nestrl.training.from_scratch import alone_from_scratch
-from nestrl.training.references import Versions, learnt_as, mean_curve, reference_path, store_curve, stored_curves
+from nestrl.training.references import (
+    Versions,
+    learnt_as,
+    mean_curve,
+    reference_path,
+    store_curve,
+    stored_curves,
+    tells_outcomes,
+)
 from nestrl.training.result import Run
 
 References = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
-"""By regime, sequence and task: steps, success (in 0..1), the number of seeds that it is the mean of, and how it was
-learnt (see `learnt_as`)."""
+"""By regime, sequence and task: steps, success (in 0..1), the number of seeds that it is the mean of, whether it was
+measured on the same starts as the runs, and how it was learnt (see `learnt_as`)."""
 
 
 def found_references(plan: StudyPlan, before: References, then: Versions | None = None) -> References:
@@ -73,12 +81,14 @@ def reference_jobs(
 
 def store_reference(job: Job, task: str) -> None:
     """Keep the curve of a finished run from scratch with those of the other seeds."""
-    store_curve(job.config, task, Run(job.folder).curves)
+    finished = Run(job.folder)
+    store_curve(job.config, task, finished.curves.steps, finished.outcomes(task))
 
 
 def _entry(config: RunConfig, task: str, made_with: Versions | None) -> dict[str, Any] | None:
     """Return what a study keeps of a task's stored curves, None without any."""
-    curves = stored_curves(reference_path(config, task, made_with))
+    path = reference_path(config, task, made_with)
+    curves = stored_curves(path, config.evaluation_episodes)
     if not curves:
         return None
     places, success = mean_curve(curves)
@@ -86,6 +96,7 @@ def _entry(config: RunConfig, task: str, made_with: Versions | None) -> dict[str
         "steps": [float(place) for place in places],
         "success": success.tolist(),
         "seeds": len(curves),
+        "same_starts": tells_outcomes(path),
         "learnt_as": learnt_as(config, task),
     }
 

@@ -51,7 +51,7 @@ def make_references(
                 alone = replace(alone_from_scratch(config, name), seed=seed)
                 place = folder / f"{path.stem}-s{seed}"
                 finished = run(alone, place, resume=RunFolder(place).begun, display=display())
-                store_curve(alone, name, finished.curves)
+                store_curve(alone, name, finished.curves.steps, finished.outcomes(name))
         files.append(path)
     return files
 

@@ -15,7 +15,7 @@ from nestrl.agents.agent import Simulations
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.evaluation.retention import SuccessCurves
-from nestrl.evaluation.rollouts import Episodes
+from nestrl.evaluation.rollouts import Episodes, packed
 from nestrl.identity.unlabelled_testing import Recognised
 from nestrl.identity.unlabelled_training import Unlabelled
 from nestrl.methods import as_numbers
@@ -203,6 +203,7 @@ class Life:
             "evaluation",
             steps=self.steps,
             success=success,
+            outcomes={name: packed(result.success) for name, result in of_each.items()},
             success_at_end={name: float(result.success_at_end.mean()) for name, result in of_each.items()},
             returns={name: float(result.returns.mean()) for name, result in of_each.items()},
         )

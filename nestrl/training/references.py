@@ -2,6 +2,8 @@
 
 A curve fits a run when environment, arguments, steps, learner and the versions that physics and
 learning depend on are the same. `nestrl reference` makes them (nestrl/training/from_scratch.py).
+Stored is which of its episodes succeeded, so that a run's own starts can be picked from them: the
+first 32 of the maze are easier than the first 100, by a tenth of success.
 """
 
 import dataclasses
@@ -22,7 +24,7 @@ from nestrl.agents.environments import OUR_IDS
 from nestrl.agents.envpool_env import PREFIX
 from nestrl.agents.normalization import SIMULATIONS
 from nestrl.errors import BadConfig
-from nestrl.evaluation.retention import SuccessCurves
+from nestrl.evaluation.rollouts import packed, unpacked
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import versions
@@ -55,7 +57,8 @@ def find_references(config: RunConfig, then: Versions | None = None) -> dict[str
         return found
     for name in config.sequence.trained_tasks:
         paths = (reference_path(config, name, made_with) for made_with in (then, None))
-        if curves := next(filter(None, map(stored_curves, paths)), None):
+        stored = (stored_curves(path, config.evaluation_episodes) for path in paths)
+        if curves := next(filter(None, stored), None):
             found[name] = mean_curve(curves)
     return found
 
@@ -109,14 +112,18 @@ def learnt_as(config: RunConfig, task_name: str) -> str:
     return _digest({name: value for name, value in reference_key(config, task_name).items() if name != "versions"})
 
 
-def stored_curves(path: Path) -> dict[int, Curve]:
-    """Return the curves in a file by seed; none if it does not exist. Raises BadConfig for a damaged file."""
+def stored_curves(path: Path, episodes: int | None = None) -> dict[int, Curve]:
+    """Return the curves in a file by seed; none if it does not exist. Raises BadConfig for a damaged file.
+
+    episodes: success is that of the first so many starts, by default of all. Curves of before outcomes were stored have
+    that of all in any case.
+    """
     if not path.is_file():
         return {}
     try:
         curves: Mapping[str, Any] = json.loads(path.read_text())["curves"]
         found: dict[int, Curve] = {
-            int(s): (np.array(c["steps"], np.int64), np.array(c["success"], float)) for s, c in curves.items()
+            int(seed): (np.array(curve["steps"], np.int64), _success(curve, episodes)) for seed, curve in curves.items()
         }
         if not all(steps.shape == success.shape == (len(steps),) and len(steps) for steps, success in found.values()):
             raise ValueError("steps and success are not equally long lists")
@@ -125,20 +132,31 @@ def stored_curves(path: Path) -> dict[int, Curve]:
         raise BadConfig(f"{path} is damaged ({error}); delete it and make it again with `nestrl reference`.") from error
 
 
-def store_curve(config: RunConfig, task_name: str, curves: SuccessCurves) -> Path:
-    """Add the curve of one run from scratch, under its seed, to the task's file; return the file."""
+def tells_outcomes(path: Path) -> bool:
+    """Return whether all curves in a file tell which episodes succeeded."""
+    return all("outcomes" in curve for curve in json.loads(path.read_text())["curves"].values())
+
+
+def _success(curve: Mapping[str, Any], episodes: int | None) -> NDArray[np.float64]:
+    """Return a stored curve's success (n,) in the first so many episodes of each evaluation."""
+    if "outcomes" not in curve:
+        return np.array(curve["success"], float)
+    outcomes = [unpacked(text, curve["episodes"]) for text in curve["outcomes"]]
+    return np.array([outcome[:episodes].mean() for outcome in outcomes])
+
+
+def store_curve(config: RunConfig, task_name: str, steps: NDArray[np.int64], outcomes: NDArray[np.bool_]) -> Path:
+    """Add the curve of one run from scratch, under its seed, to the task's file; return the file.
+
+    steps: (n,), of the evaluations. outcomes: (n, episodes), see `Run.outcomes`.
+    """
     path = reference_path(config, task_name)
     make_folder(path.parent)
     with only_one_writes(path):
-        all_curves = stored_curves(path) | {config.seed: (curves.steps, curves.success[:, 0])}
-        content = {
-            "key": reference_key(config, task_name),
-            "curves": {
-                str(seed): {"steps": steps.tolist(), "success": success.tolist()}
-                for seed, (steps, success) in sorted(all_curves.items())
-            },
-        }
-        write_json(path, content)
+        curve = {"steps": steps.tolist(), "episodes": outcomes.shape[1], "outcomes": [*map(packed, outcomes)]}
+        others = json.loads(path.read_text())["curves"] if stored_curves(path) else {}
+        curves = dict(sorted((others | {str(config.seed): curve}).items(), key=lambda entry: int(entry[0])))
+        write_json(path, {"key": reference_key(config, task_name), "curves": curves})
     return path
 
 

@@ -6,6 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import (
     MEASURES,
@@ -16,7 +19,7 @@ from nestrl.evaluation.retention import (
     metrics,
     retention_matrix,
 )
-from nestrl.evaluation.rollouts import Episodes
+from nestrl.evaluation.rollouts import Episodes, unpacked
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.training.config import RunConfig
 from nestrl.training.loaded import load
@@ -40,6 +43,20 @@ class Run:
     def curves(self) -> SuccessCurves:
         """Success of every task at every evaluation."""
         return self.folder.curves()
+
+    def outcomes(self, task: str) -> NDArray[np.bool_]:
+        """Return the success of each evaluation episode of a task, (n_evaluations, episodes).
+
+        Rows are as in `curves`; a column is a start, the same in every evaluation and in every run of the task. Raises
+        BadConfig for a run of before outcomes were logged.
+        """
+        lines = self.folder.log_lines("evaluation")
+        try:
+            return np.stack([unpacked(line["outcomes"][task], self.config.evaluation_episodes) for line in lines])
+        except (LookupError, TypeError, ValueError) as error:
+            raise BadConfig(
+                f"{self.folder.log} does not tell which episodes of {task} succeeded ({error!r})."
+            ) from error
 
     @property
     def task_names(self) -> tuple[str, ...]:

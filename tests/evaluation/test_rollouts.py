@@ -6,11 +6,13 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nestrl.agents.environments import make_environment
 from nestrl.errors import EnvironmentFault
 from nestrl.evaluation import rollouts
-from nestrl.evaluation.rollouts import Episodes, evaluate
+from nestrl.evaluation.rollouts import Episodes, evaluate, packed, unpacked
 from nestrl.tasks.sequence import Task
 from nestrl.tasks.union import UnionSpace
 
@@ -33,6 +35,14 @@ def played(
     environment = make_environment(Task("any", env_id, kwargs or {}), n)
     union = UnionSpace([environment.single_observation_space], [environment.single_action_space])
     return evaluate(Constant(np.resize(action, union.action_space.shape)), environment, union, 0, seed, **options)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_what_is_packed_is_unpacked(success: list[bool]) -> None:
+    text = packed(np.array(success))
+    assert unpacked(text, len(success)).tolist() == success
+    with pytest.raises(ValueError, match="does not tell of"):
+        unpacked(text, len(success) + 8)
 
 
 @pytest.mark.parametrize("env_id", ["InvertedPendulum-v5", REACH])

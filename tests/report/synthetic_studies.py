@@ -88,7 +88,8 @@ def write_study(
     (folder / "command.txt").write_text("nestrl study study.yaml\n")
     for each in records:
         append(folder / "finished.jsonl", each)
-    scratch = {"steps": [0, SEGMENT], "success": [0.0, 1.0], "seeds": 3}  # a straight line: its area is 1/2
+    line = {"steps": [0, SEGMENT], "success": [0.0, 1.0]}  # its area is 1/2
+    scratch = line | {"seeds": 3, "same_starts": True}
     stored = {regime: {"mixed-5": dict.fromkeys(TASKS, scratch)} for regime in regimes} if references else {}
     (folder / "references.json").write_text(json.dumps(stored))
     return folder

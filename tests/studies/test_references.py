@@ -1,5 +1,6 @@
 """Which curves from scratch a study lacks, and the runs that make them."""
 
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 
 from nestrl.errors import BadConfig
-from nestrl.evaluation.retention import SuccessCurves
 from nestrl.studies.plan import read_plan
 from nestrl.studies.references import found_references, reference_jobs, what_is_missing
 from nestrl.studies.study import read_references
@@ -17,6 +17,7 @@ from nestrl.training.references import store_curve, stored_curves
 from nestrl.training.run_folder import versions
 from nestrl.training.writing import only_one_writes
 
+STEPS, OUTCOMES = np.array([0, 600]), np.array([[False] * 4, [True, False] * 2])
 REGIMES = "shared: {}\n  apart: {agent.heads: per_task}\n  wide: {agent.network: [32]}"
 
 
@@ -41,8 +42,7 @@ def test_stored_curves_are_found_and_not_made_again(study_file: Path, tmp_path: 
     study_file.write_text(study_file.read_text() + "references: 2\n")
     plan = read_plan(study_file)
     alone = replace(alone_from_scratch(plan.cells[0].config, "calm"), seed=1)
-    curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
-    store_curve(alone, "calm", curves)
+    store_curve(alone, "calm", STEPS, OUTCOMES)
 
     found = found_references(plan, {})["shared"]["tiny-2"]
     assert set(found) == {"calm"}
@@ -54,10 +54,27 @@ def test_stored_curves_are_found_and_not_made_again(study_file: Path, tmp_path: 
     assert made == [("calm", 0), ("windy", 0), ("windy", 1)]
 
 
+def test_curves_are_of_the_starts_that_the_runs_have(study_file: Path) -> None:
+    plan = read_plan(study_file)
+    alone = alone_from_scratch(plan.cells[0].config, "calm")
+    first_easier = np.array([[False] * 100, [True] * 4 + [False] * 96])
+    path = store_curve(alone, "calm", STEPS, first_easier)
+    found = found_references(plan, {})["shared"]["tiny-2"]["calm"]
+    assert (found["success"], found["same_starts"]) == ([0, 1], True)
+    assert stored_curves(path)[0][1].tolist() == [0, 0.04]
+
+    older = json.loads(path.read_text())
+    older["curves"]["1"] = {"steps": [0, 600], "success": [0.0, 0.5]}  # of before outcomes were stored
+    path.write_text(json.dumps(older))
+    found = found_references(plan, {})["shared"]["tiny-2"]["calm"]
+    assert (found["success"], found["same_starts"]) == ([0, 0.75], False)
+    store_curve(replace(alone, seed=2), "calm", STEPS, first_easier)
+    assert [success[1] for _, success in stored_curves(path, 4).values()] == [1, 0.5, 1]
+
+
 def test_curves_of_before_stay_unless_the_learner_was_another(study_file: Path) -> None:
     plan = read_plan(study_file)
-    curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
-    path = store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", curves)
+    path = store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", STEPS, OUTCOMES)
     before = found_references(plan, {})
     path.unlink()
     assert found_references(plan, before) == before
@@ -72,12 +89,11 @@ def test_what_runs_were_compared_with_stays_when_other_versions_are_installed(
     study_file.write_text(study_file.read_text() + "references: 1\n")
     plan = read_plan(study_file)
     then = versions()
-    curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
-    path = store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", curves)
+    path = store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", STEPS, OUTCOMES)
     before = found_references(plan, {})
     monkeypatch.setattr("nestrl.training.references.versions", lambda: {"torch": "of next year"})
-    better = replace(curves, success=np.array([[0.0], [1.0]]))
-    store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", better)
+    better = np.array([[False] * 4, [True] * 4])
+    store_curve(alone_from_scratch(plan.cells[0].config, "calm"), "calm", STEPS, better)
     assert found_references(plan, before)["shared"]["tiny-2"]["calm"]["success"] == [0, 1]  # no run has been made
     assert found_references(plan, {}, then) == before
     path.unlink()
@@ -97,10 +113,9 @@ def test_a_task_that_no_segment_trains_needs_no_curve(study_file: Path, tmp_path
 def test_two_processes_that_store_at_once_lose_no_curve(study_file: Path) -> None:
     config = read_plan(study_file).cells[0].config
     alone = [replace(alone_from_scratch(config, "calm"), seed=seed) for seed in (0, 1)]
-    curves = SuccessCurves(np.array([[0.0], [0.5]]), np.array([0, 600]), ("calm",), ((0, 0, 600),))
-    path = store_curve(alone[0], "calm", curves)
+    path = store_curve(alone[0], "calm", STEPS, OUTCOMES)
     before = path.read_text()
-    other = threading.Thread(target=store_curve, args=(alone[1], "calm", curves))
+    other = threading.Thread(target=store_curve, args=(alone[1], "calm", STEPS, OUTCOMES))
     with only_one_writes(path):
         other.start()
         other.join(0.3)

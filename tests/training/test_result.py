@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from tiny_worlds import TINY, tiny_config
 import nestrl
 from nestrl.errors import BadConfig, DamagedCheckpoint, UnknownName
 from nestrl.training.display import Plain
-from nestrl.training.from_scratch import make_references
-from nestrl.training.references import find_references, reference_path
+from nestrl.training.from_scratch import alone_from_scratch, make_references
+from nestrl.training.references import find_references, reference_path, stored_curves
 from nestrl.training.result import Run
 from nestrl.training.trainer import run
 from nestrl.training.writing import write_command
@@ -54,6 +55,18 @@ def test_curves_start_at_zero_and_reach_every_boundary(finished: Run) -> None:
     assert curves.complete
     assert [start for _, start, _ in curves.segments] == [0, curves.segments[0][2]]
     assert finished.retention.shape == (2, 2)
+
+
+def test_outcomes_are_what_the_curves_are_the_mean_of(finished: Run, tmp_path: Path) -> None:
+    for column, task in enumerate(finished.task_names):
+        outcomes = finished.outcomes(task)
+        assert outcomes.shape == (len(finished.curves.steps), 4)
+        assert np.array_equal(outcomes.mean(1), finished.curves.success[:, column])
+    shutil.copytree(finished.path, tmp_path / "older")
+    log = tmp_path / "older" / "log.jsonl"
+    log.write_text(log.read_text().replace('"outcomes"', '"else"'))
+    with pytest.raises(BadConfig, match="does not tell which episodes of calm"):
+        Run(tmp_path / "older").outcomes("calm")
 
 
 def test_metrics_file_says_where_the_time_went(finished: Run) -> None:
@@ -182,6 +195,18 @@ def test_references_make_forward_transfer(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("nestrl.training.references.versions", lambda: {"torch": "of next year"})
     assert not find_references(config)
     assert result.metrics.forward_transfer is not None  # those made with what the run was made with
+
+
+@pytest.mark.learning
+def test_a_run_is_compared_on_the_starts_that_it_was_measured_on(tmp_path: Path) -> None:
+    task = nestrl.Task("balance", "InvertedPendulum-v5", success_threshold=20)
+    sequence = nestrl.TaskSequence("alone", (task,), (nestrl.Segment("balance", 256),))
+    config = tiny_config(sequence=sequence, method="finetune", method_options={}, evaluation_episodes=5, imports=())
+    (path,) = make_references(config, (0,), tmp_path / "scratch")
+    few = replace(alone_from_scratch(config, "balance"), evaluation_episodes=5)
+    measured = run(few, tmp_path / "few").curves.success[:, 0]
+    assert np.array_equal(find_references(config)["balance"][1], measured)
+    assert not np.array_equal(stored_curves(path)[0][1], measured)  # of 100 starts
 
 
 def test_any_gymnasium_task_with_dict_or_discrete_spaces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
