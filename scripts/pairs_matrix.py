@@ -7,12 +7,13 @@ The row "nothing" is the null: the first tasks of lives, whose transfer is 0, so
 Whole intervals stand in the study's own table of pairs (`nestrl report results/pairs-10`).
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 
-from nestrl.report.comparison import MethodRuns, comparisons
+from nestrl.report.comparison import comparisons
 from nestrl.report.study_tables import transfers
 from nestrl.report.tables import table
 from nestrl.studies.study import open_study
@@ -23,45 +24,55 @@ GOAL = -0.05
 SURE = NormalDist().inv_cdf(0.05)
 """Standard errors under 0 that chance alone passes in one pair of twenty."""
 
-
-def matrix(values: dict[tuple[str, str | None], list[float]], tasks: tuple[str, ...]) -> str:
-    """Return a row for each task that comes before, a column for each that comes after it."""
-    rows = []
-    for before in (None, *tasks):
-        means = [np.mean(values[task, before]) if (task, before) in values else np.nan for task in tasks]
-        rows.append([before or "nothing", *("" if np.isnan(mean) else f"{mean:.2f}" for mean in means)])
-    return table(["after", *tasks], rows)
-
-
-def beside_chance(values: dict[tuple[str, str | None], list[float]]) -> str:
-    """Return what chance alone does to the goal, and how many pairs miss it by more."""
-    first = np.concatenate([found for (_, before), found in values.items() if before is None])
-    deviation = first.std(ddof=1)
-    pairs = [found for (_, before), found in values.items() if before is not None]
-    errors = [deviation / np.sqrt(len(found)) for found in pairs]
-    missed = sum(np.mean(found) < GOAL for found in pairs)
-    by_chance = sum(NormalDist(0, error).cdf(GOAL) for error in errors)
-    surely = sum(np.mean(found) < SURE * error for found, error in zip(pairs, errors, strict=True))
-    return (
-        f"{missed} of {len(pairs)} pairs are under {GOAL:.2f}; if nothing were transferred at all, {by_chance:.0f} "
-        f"would be. {surely} are lower than chance explains (one-sided 5 %), as {len(pairs) / 20:.0f} would be in that "
-        f"case. Chance is what {len(first)} first tasks of lives show: a mean of {first.mean():.2f}, a standard "
-        f"deviation of {deviation:.2f} a life; {np.mean([len(found) for found in pairs]):.1f} lives a pair."
-    )
+Lives = dict[tuple[str, str | None], list[float]]
+"""By (task, task just before it; None at a life's start): forward transfer in each such life."""
 
 
 def main() -> None:
     """Write the matrices."""
     (comparison,) = comparisons(open_study(FOLDER))
     for method in comparison.methods:
-        _write(method)
+        found = transfers(method).items()
+        lives = {pair: [value for value, _ in values if value is not None] for pair, values in found}
+        text = matrix(lives, method.records[0].tasks) + "\n\n" + beside_chance(lives, comparison.reference_errors)
+        (FOLDER / f"matrix-{method.label}.md").write_text(text + "\n")
+        print(text)
 
 
-def _write(method: MethodRuns) -> None:
-    values = {pair: [value for value, _ in found if value is not None] for pair, found in transfers(method).items()}
-    text = matrix(values, method.records[0].tasks) + "\n\n" + beside_chance(values)
-    (FOLDER / f"matrix-{method.label}.md").write_text(text + "\n")
-    print(text)
+def matrix(lives: Lives, tasks: Sequence[str]) -> str:
+    """Return a row for each task that comes before, a column for each that comes after it."""
+    rows = []
+    for before in (None, *tasks):
+        cells = (lives.get((task, before)) for task in tasks)
+        rows.append([before or "nothing", *("" if found is None else f"{np.mean(found):.2f}" for found in cells)])
+    return table(["after", *tasks], rows)
+
+
+def beside_chance(lives: Lives, reference_errors: Mapping[str, float]) -> str:
+    """Return how many pairs miss the goal, how many would by chance, and which do by more than chance explains."""
+    deviation = life_deviation(lives)
+    missed, by_chance, surely = 0, 0.0, []
+    pairs = [(task, before, found) for (task, before), found in lives.items() if before is not None]
+    for task, before, found in sorted(pairs):
+        mean, error = float(np.mean(found)), np.hypot(deviation / np.sqrt(len(found)), reference_errors[task])
+        missed += mean < GOAL
+        by_chance += NormalDist(0, float(error)).cdf(GOAL)
+        if mean < SURE * error:
+            surely.append(f"{task} after {before} ({mean:.2f})")
+    return (
+        f"{missed} of {len(pairs)} pairs are under {GOAL:.2f}; if nothing were transferred at all, {by_chance:.0f} "
+        f"would be. {len(surely)} are lower than chance explains (one-sided 5 %, as {len(pairs) / 20:.0f} would be in "
+        f"that case): {', '.join(surely)}. Chance is how first tasks differ from life to life (a standard deviation of "
+        f"{deviation:.2f}), and what few reference curves leave open (a standard error of "
+        f"{np.mean(list(reference_errors.values())):.2f} a task)."
+    )
+
+
+def life_deviation(lives: Lives) -> float:
+    """Return the standard deviation of forward transfer between lives that begin with the same task."""
+    first = [np.array(found) for (_, before), found in lives.items() if before is None]
+    squares = sum(float(((found - found.mean()) ** 2).sum()) for found in first)
+    return float(np.sqrt(squares / sum(len(found) - 1 for found in first)))
 
 
 if __name__ == "__main__":

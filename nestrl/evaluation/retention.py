@@ -204,6 +204,11 @@ def stability_gap(curves: SuccessCurves) -> float | None:
     return _mean_or_none([known - lowest for known, lowest in _known_and_lowest(curves)])
 
 
+def mean_height(success: Floats, places: Floats) -> float:
+    """Return the area under a curve through these points by the trapezoid rule, divided by its length."""
+    return float(np.trapezoid(success, places) / (places[-1] - places[0]))
+
+
 def forward_transfer_by_skill(curves: SuccessCurves, references: ReferenceCurves) -> tuple[float | None, ...]:
     """Return FT_i <= 1 of each skill; None where its reference is missing or was perfect all along.
 
@@ -297,7 +302,7 @@ def _transfer(curves: SuccessCurves, segment: int, references: ReferenceCurves) 
             f"but its segment needs 0 to {end - start}; make references with the same steps."
         )
     places = _places(curves, start, end)  # both are measured there, so that a curve like the reference has transfer 0
-    scratch = _mean_height(np.interp(places - start, steps, success), places)
+    scratch = mean_height(np.interp(places - start, steps, success), places)
     if scratch >= 1:
         return None
     return (_own_height(curves, task, start, end) - scratch) / (1 - scratch)
@@ -327,12 +332,7 @@ def _places(curves: SuccessCurves, start: int, end: int) -> Floats:
 def _own_height(curves: SuccessCurves, task: int, start: int, end: int) -> float:
     """Return the mean success on a task between two steps (AUC_i)."""
     places = _places(curves, start, end)
-    return _mean_height(np.interp(places, curves.steps, curves.success[:, task]), places)
-
-
-def _mean_height(success: Floats, places: Floats) -> float:
-    """Return the area under a curve through these points by the trapezoid rule, divided by its length."""
-    return float(np.trapezoid(success, places) / (places[-1] - places[0]))
+    return mean_height(np.interp(places, curves.steps, curves.success[:, task]), places)
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:

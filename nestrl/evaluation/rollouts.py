@@ -16,6 +16,14 @@ LONGEST_EPISODE = 10_000
 """An episode that has not ended after so many steps never will."""
 
 
+def endless(name: str) -> EnvironmentFault:
+    """Return the error for an environment, by its name, whose episode has not ended by then."""
+    return EnvironmentFault(
+        f"{name}: an episode did not end within {LONGEST_EPISODE} steps; register the environment with "
+        f"max_episode_steps of at most {LONGEST_EPISODE}."
+    )
+
+
 class Actor(Protocol):
     """Whatever acts deterministically on union observations; every policy does."""
 
@@ -128,10 +136,7 @@ def _raise_if_unusable(
 ) -> None:
     name = name_of(environment)
     if running.any():
-        raise EnvironmentFault(
-            f"{name}: an evaluation episode did not end within {LONGEST_EPISODE} steps; register the environment with "
-            f"max_episode_steps of at most {LONGEST_EPISODE}."
-        )
+        raise endless(name)
     if not np.isfinite(returns).all():
         raise EnvironmentFault(
             f"{name} gave a reward that is NaN or infinite; `nestrl check` shows from which step on."

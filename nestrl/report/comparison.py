@@ -19,6 +19,7 @@ from nestrl.evaluation.retention import (
     ReferenceCurves,
     SuccessCurves,
     long_enough,
+    mean_height,
     metrics,
 )
 from nestrl.evaluation.statistics import Interval, paired_difference, probability_of_improvement, stratified_interval
@@ -104,6 +105,8 @@ class Comparison:
     failed: tuple[Record, ...]
     baseline: MethodRuns
     warnings: tuple[str, ...]
+    reference_errors: Mapping[str, float]
+    """By task: the standard error of forward transfer, of all methods alike, that few seeds of its references leave."""
 
     @property
     def adaptive(self) -> bool:
@@ -170,7 +173,7 @@ def _compare(
         *_beyond_the_plan(study, finished),
         *_reference_doubts(study, finished, references),
     ]
-    return Comparison(regime, sequence, methods, failed, against, tuple(doubts))
+    return Comparison(regime, sequence, methods, failed, against, tuple(doubts), _reference_errors(study, place))
 
 
 def estimate(values: Sequence[float | None], orders: Sequence[int], bounds: Bounds = DIFFERENCE) -> Interval | None:
@@ -294,6 +297,16 @@ def _references(study: Study, place: tuple[str, str]) -> dict[str, tuple[Any, An
     regime, sequence = place
     stored: Mapping[str, Any] = study.references.get(regime, {}).get(sequence, {})
     return {task: (curve["steps"], curve["success"]) for task, curve in stored.items()}
+
+
+def _reference_errors(study: Study, place: tuple[str, str]) -> dict[str, float]:
+    regime, sequence = place
+    errors = {}
+    for task, curve in study.references.get(regime, {}).get(sequence, {}).items():
+        height = mean_height(np.array(curve["success"]), np.array(curve["steps"], float))
+        if curve.get("standard_error") is not None and height < 1:
+            errors[task] = curve["standard_error"] / (1 - height)
+    return errors
 
 
 def _reference_doubts(study: Study, records: Sequence[Record], references: ReferenceCurves) -> list[str]:

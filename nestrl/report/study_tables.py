@@ -268,6 +268,7 @@ def _notes(comparison: Comparison) -> list[str]:
         "Interquartile mean over runs [95 % bootstrap interval, stratified over orders, with Student's correction for "
         "few runs]; differences and ratios over pairs of runs of one order and seed"
         f"{': fewer pairs of ' + ', '.join(unpaired) if unpaired else ''}.",
+        *_of_references(comparison),
         *_nulls(comparison),
         *_commits(comparison),
     ]
@@ -284,8 +285,24 @@ def _starts_afresh(method: MethodRuns) -> bool:
     return NULL_METHOD in method.records[0].method_name.split("+")
 
 
+def _of_references(comparison: Comparison) -> list[str]:
+    errors = list(comparison.reference_errors.values())
+    if not errors:
+        return []
+    error = np.linalg.norm(errors) / len(errors)
+    return [
+        f"reference curves have few seeds: a standard error of {error:.2f} in forward transfer, of all methods alike."
+    ]
+
+
 def _nulls(comparison: Comparison) -> list[str]:
-    lines = []
+    baseline, lines = comparison.baseline, []
+    first = baseline.estimate([row["forward_transfer_by_skill"][0] for row in baseline.by_run], TRANSFER)
+    if first is not None:
+        lines.append(
+            f"null: the first tasks of {baseline.label}'s lives follow nothing: true forward transfer 0, measured "
+            f"{shown(first)}."
+        )
     for method in comparison.methods:
         if _starts_afresh(method):
             transfer = method.metric("forward_transfer_later")

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nestrl.agents.environments import asked, find_spec, succeeded
 from nestrl.errors import BadConfig, EnvironmentFault
-from nestrl.evaluation.rollouts import LONGEST_EPISODE
+from nestrl.evaluation.rollouts import LONGEST_EPISODE, endless
 from nestrl.tasks.sequence import Task
 from nestrl.training.loaded import LoadedAgent
 from nestrl.training.worlds import FINAL_SEED
@@ -83,7 +83,7 @@ def _episode(agent: LoadedAgent, task: Task, environment: Any, seed: int) -> Cli
             tiles.append(_tile(asked(environment, "render"), task.name, success))
         if over:
             return Clip(tiles, int(success))
-    raise EnvironmentFault(f"{task.env_id}: an episode did not end within {LONGEST_EPISODE} steps.")
+    raise endless(task.env_id)
 
 
 def _with_pictures(task: Task) -> gymnasium.Env[Any, Any]:

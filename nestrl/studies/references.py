@@ -14,6 +14,7 @@ from nestrl.training.references import (
     learnt_as,
     mean_curve,
     reference_path,
+    standard_error,
     store_curve,
     stored_curves,
     tells_outcomes,
@@ -21,8 +22,9 @@ from nestrl.training.references import (
 from nestrl.training.result import Run
 
 References = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
-"""By regime, sequence and task: steps, success (in 0..1), the number of seeds that it is the mean of, whether it was
-measured on the same starts as the runs, and how it was learnt (see `learnt_as`)."""
+"""By regime, sequence and task: steps, success (in 0..1), the number of seeds that it is the mean of, the standard
+error of its mean height, whether it was measured on the same starts as the runs, and how it was learnt (see
+`learnt_as`)."""
 
 
 def found_references(plan: StudyPlan, before: References, then: Versions | None = None) -> References:
@@ -96,6 +98,7 @@ def _entry(config: RunConfig, task: str, made_with: Versions | None) -> dict[str
         "steps": [float(place) for place in places],
         "success": success.tolist(),
         "seeds": len(curves),
+        "standard_error": standard_error(curves),
         "same_starts": tells_outcomes(path),
         "learnt_as": learnt_as(config, task),
     }

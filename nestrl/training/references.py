@@ -24,6 +24,7 @@ from nestrl.agents.environments import OUR_IDS
 from nestrl.agents.envpool_env import PREFIX
 from nestrl.agents.normalization import SIMULATIONS
 from nestrl.errors import BadConfig
+from nestrl.evaluation.retention import mean_height
 from nestrl.evaluation.rollouts import packed, unpacked
 from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig
@@ -67,6 +68,12 @@ def mean_curve(curves: Mapping[int, Curve]) -> Curve:
     """Return the mean over seeds, at the places of the longest one."""
     places = max((steps for steps, _ in curves.values()), key=lambda steps: int(steps[-1]))
     return places, np.mean([np.interp(places, *curve) for curve in curves.values()], axis=0)
+
+
+def standard_error(curves: Mapping[int, Curve]) -> float | None:
+    """Return the standard error over seeds of the mean curve's mean height (AUC_ref); None for a single seed."""
+    heights = [mean_height(success, np.asarray(steps, float)) for steps, success in curves.values()]
+    return float(np.std(heights, ddof=1) / np.sqrt(len(heights))) if len(heights) > 1 else None
 
 
 def missing_references(config: RunConfig, found: Mapping[str, Curve]) -> list[str]:

@@ -89,7 +89,7 @@ def write_study(
     for each in records:
         append(folder / "finished.jsonl", each)
     line = {"steps": [0, SEGMENT], "success": [0.0, 1.0]}  # its area is 1/2
-    scratch = line | {"seeds": 3, "same_starts": True}
+    scratch = line | {"seeds": 3, "standard_error": 0.05, "same_starts": True}
     stored = {regime: {"mixed-5": dict.fromkeys(TASKS, scratch)} for regime in regimes} if references else {}
     (folder / "references.json").write_text(json.dumps(stored))
     return folder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_studies import EPISODES, SEGMENT, record, write_study
+from synthetic_studies import EPISODES, SEGMENT, TASKS, record, write_study
 
 from nestrl.errors import BadConfig, UnknownName
 from nestrl.evaluation.statistics import Interval, stratified_interval
@@ -199,8 +199,28 @@ def test_the_null_of_transfer_stands_beside_it(tmp_path: Path) -> None:
     records = [pair(method, seed, 8) for seed in range(5) for method in ("cloning", "reset-and-distill")]
     with_null = main_table(compare(tmp_path / "with", records)).notes
     assert "null: reset-and-distill" in with_null[-1] and "measured -0.50 [-0.50, -0.50]" in with_null[-1]
-    without = main_table(compare(tmp_path / "without", records[::2])).notes
-    assert without[-1].startswith("null: no method")
+    first = (
+        "null: the first tasks of cloning's lives follow nothing: true forward transfer 0, measured 0.00 [0.00, 0.00]."
+    )
+    assert with_null[-2] == first
+    assert main_table(compare(tmp_path / "without", records[::2])).notes[-1] == first
+    neither = main_table(compare(tmp_path / "neither", records[::2], references=False)).notes
+    assert neither[-1].startswith("null: no method")
+
+
+def test_what_few_reference_curves_leave_open_is_said(tmp_path: Path) -> None:
+    records = [pair("cloning", seed, 8) for seed in range(5)]
+    notes = main_table(compare(tmp_path, records)).notes
+    error = 0.05 / (1 - 0.5) / np.sqrt(len(TASKS))  # of a mean over tasks, each off by it independently
+    assert [note for note in notes if f"a standard error of {error:.2f} in forward transfer" in note]
+
+
+def test_curves_of_other_starts_are_said(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "made-up", [pair("cloning", seed, 8) for seed in range(5)])
+    references = folder / "references.json"
+    references.write_text(references.read_text().replace('"same_starts": true', '"same_starts": false', 1))
+    (warning,) = comparisons(open_study(folder))[0].warnings
+    assert warning.startswith(f"Reference curves of {TASKS[0]} were measured on more starts")
 
 
 def test_failed_runs_are_listed_and_never_averaged(tmp_path: Path) -> None:
