@@ -3,11 +3,20 @@
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nestrl.evaluation.retention import AMOUNT, RATE, TRANSFER, Floats, SuccessCurves
+from nestrl.evaluation.retention import (
+    AMOUNT,
+    RATE,
+    TRANSFER,
+    Floats,
+    ReferenceCurves,
+    SuccessCurves,
+    forward_transfer,
+    long_enough,
+)
 from nestrl.evaluation.statistics import Interval
 from nestrl.report.comparison import FEWEST_SEEDS, Comparison, MethodRuns, difference, estimate, paired, probability
 from nestrl.report.losses import known_and_final, loss_at_boundaries, loss_by_age
@@ -303,12 +312,23 @@ def _nulls(comparison: Comparison) -> list[str]:
             f"null: the first tasks of {baseline.label}'s lives follow nothing: true forward transfer 0, measured "
             f"{shown(first)}."
         )
-    for method in comparison.methods:
-        if _starts_afresh(method):
-            transfer = method.metric("forward_transfer_later")
-            measured = "not measured" if transfer is None else f"measured {shown(transfer)}"
-            lines.append(f"null: {method.label} starts every task afresh: true forward transfer 0, {measured}.")
+    for method in filter(_starts_afresh, comparison.methods):
+        transfer = method.estimate([_while_training(curves, method.references) for curves in method.curves], TRANSFER)
+        measured = "not measured" if transfer is None else f"measured {shown(transfer)}"
+        lines.append(
+            f"null: {method.label} starts every task afresh: true forward transfer 0, {measured} without what its old "
+            "skills earn before a segment's first step."
+        )
     return lines or [f"null: no method here has a true forward transfer of 0; {NULL_METHOD} would have."]
+
+
+def _while_training(curves: SuccessCurves, references: ReferenceCurves) -> float | None:
+    """Return the forward transfer to later tasks, with each segment's first point as from scratch."""
+    usable, success = long_enough(references, curves), curves.success.copy()
+    for task, start, _ in curves.segments:
+        if (name := curves.task_names[task]) in usable:
+            success[curves.steps == start, task] = np.asarray(usable[name][1])[0]
+    return forward_transfer(replace(curves, success=success), usable, later_only=True)
 
 
 def _thousands_to_all(method: MethodRuns) -> str:

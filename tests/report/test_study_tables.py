@@ -199,6 +199,12 @@ def test_the_null_of_transfer_stands_beside_it(tmp_path: Path) -> None:
     records = [pair(method, seed, 8) for seed in range(5) for method in ("cloning", "reset-and-distill")]
     with_null = main_table(compare(tmp_path / "with", records)).notes
     assert "null: reset-and-distill" in with_null[-1] and "measured -0.50 [-0.50, -0.50]" in with_null[-1]
+    before = [replace(each, counts=(each.counts[0], (EPISODES, EPISODES), each.counts[2])) for each in records]
+    same = main_table(compare(tmp_path / "before", before))  # the second task is known before its segment begins
+    assert same.notes[-1] == with_null[-1]
+    assert column(same, "forward transfer, later tasks") != column(
+        main_table(compare(tmp_path / "w", records)), "forward transfer, later tasks"
+    )
     first = (
         "null: the first tasks of cloning's lives follow nothing: true forward transfer 0, measured 0.00 [0.00, 0.00]."
     )
