@@ -87,7 +87,7 @@ def packed(success: NDArray[np.bool_]) -> str:
 def unpacked(text: str, episodes: int) -> NDArray[np.bool_]:
     """Return the success (episodes,) that `packed` made a text of. Raises ValueError for a text of another length."""
     bits = np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).astype(bool)
-    if not 0 <= len(bits) - episodes < 8:
+    if episodes < 1 or not 0 <= len(bits) - episodes < 8:
         raise ValueError(f"{text!r} does not tell of {episodes} episodes")
     return bits[:episodes]
 
