@@ -305,7 +305,7 @@ def _of_references(comparison: Comparison) -> list[str]:
 def _nulls(comparison: Comparison) -> list[str]:
     baseline, lines = comparison.baseline, []
     first = baseline.estimate([row["forward_transfer_by_skill"][0] for row in baseline.by_run], TRANSFER)
-    if first is not None:
+    if first is not None and not baseline.joint:
         lines.append(
             f"null: the first tasks of {baseline.label}'s lives follow nothing: true forward transfer 0, measured "
             f"{shown(first)}."
