@@ -55,8 +55,8 @@ class Run:
             return np.stack([unpacked(line["outcomes"][task], self.config.evaluation_episodes) for line in lines])
         except (LookupError, TypeError, ValueError) as error:
             raise BadConfig(
-                f"{self.folder.log} does not tell which episodes of {task} succeeded ({error!r}): it is damaged, or of a "
-                "nestrl that did not log them; train anew."
+                f"{self.folder.log} does not tell which episodes of {task} succeeded ({error!r}): it is damaged, or "
+                "of a nestrl that did not log them; train anew."
             ) from error
 
     @property
