@@ -33,6 +33,8 @@ FEWEST_SEEDS = 5  # below it an interval stands on too little to be believed (Ag
 OF_JOINT_TRAINING = ("average_performance",)
 """The only metrics that mean anything where all tasks are trained at once."""
 
+StoredCurves = Mapping[str, Mapping[str, Any]]
+"""By task: the entry of a study's references (see nestrl.studies.references)."""
 Values = list[float | None]
 """One number a run; None where the run does not have it."""
 
@@ -156,7 +158,8 @@ def _compare(
             f"{study.folder} has runs that do not belong in one table ({regime}, {sequence}): {'; '.join(mixed)}. "
             "Run them again under the same conditions, or pass --allow-mixed to have them flagged."
         )
-    references = _references(study, place)
+    stored = study.references.get(regime, {}).get(sequence, {})
+    references = _curves_of(stored)
     by_label = {label: [record for record in finished if record.method == label] for label in labels}
     methods = tuple(
         _method_runs(label, runs, references, finished, sum(record.method == label for record in failed))
@@ -171,9 +174,9 @@ def _compare(
         *([absent] if baseline and baseline not in by_name else []),
         *_without_a_row(here),
         *_beyond_the_plan(study, finished),
-        *_reference_doubts(study, finished, references),
+        *_reference_doubts(study, finished, stored),
     ]
-    return Comparison(regime, sequence, methods, failed, against, tuple(doubts), _reference_errors(study, place))
+    return Comparison(regime, sequence, methods, failed, against, tuple(doubts), _reference_errors(stored))
 
 
 def estimate(values: Sequence[float | None], orders: Sequence[int], bounds: Bounds = DIFFERENCE) -> Interval | None:
@@ -293,24 +296,22 @@ def _card(method_name: str) -> Card | None:
         return None
 
 
-def _references(study: Study, place: tuple[str, str]) -> dict[str, tuple[Any, Any]]:
-    regime, sequence = place
-    stored: Mapping[str, Any] = study.references.get(regime, {}).get(sequence, {})
+def _curves_of(stored: StoredCurves) -> dict[str, tuple[Any, Any]]:
     return {task: (curve["steps"], curve["success"]) for task, curve in stored.items()}
 
 
-def _reference_errors(study: Study, place: tuple[str, str]) -> dict[str, float]:
-    regime, sequence = place
+def _reference_errors(stored: StoredCurves) -> dict[str, float]:
     errors = {}
-    for task, curve in study.references.get(regime, {}).get(sequence, {}).items():
+    for task, curve in stored.items():
         height = mean_height(np.array(curve["success"]), np.array(curve["steps"], float))
         if curve.get("standard_error") is not None and height < 1:
             errors[task] = curve["standard_error"] / (1 - height)
     return errors
 
 
-def _reference_doubts(study: Study, records: Sequence[Record], references: ReferenceCurves) -> list[str]:
-    """Return a sentence for the reference curves that are missing, and one for those that some run outlasted."""
+def _reference_doubts(study: Study, records: Sequence[Record], stored: StoredCurves) -> list[str]:
+    """Return a sentence each for the reference curves that are missing, outlasted by a run, of other starts, or 1."""
+    references = _curves_of(stored)
     tasks = dict.fromkeys(task for record in records for task in record.trained_tasks)
     missing = [task for task in tasks if task not in references]
     usable = [long_enough(references, record.curves) for record in records]
@@ -324,7 +325,6 @@ def _reference_doubts(study: Study, records: Sequence[Record], references: Refer
             f"Reference curves of {', '.join(short)} are too short: some run's segment, with its trials, took over "
             f"{1 + OVERTIME:g} times their steps, so forward transfer is not measured there."
         )
-    stored = study.references.get(records[0].regime, {}).get(records[0].sequence, {}) if records else {}
     if other := [task for task in tasks if task in stored and not stored[task].get("same_starts")]:
         sentences.append(
             f"Reference curves of {', '.join(other)} were measured on more starts than the runs: where those are "

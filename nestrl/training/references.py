@@ -125,12 +125,10 @@ def stored_curves(path: Path, episodes: int | None = None) -> dict[int, Curve]:
     episodes: success is that of the first so many starts, by default of all. Curves of before outcomes were stored have
     that of all in any case.
     """
-    if not path.is_file():
-        return {}
     try:
-        curves: Mapping[str, Any] = json.loads(path.read_text())["curves"]
         found: dict[int, Curve] = {
-            int(seed): (np.array(curve["steps"], np.int64), _success(curve, episodes)) for seed, curve in curves.items()
+            int(seed): (np.array(curve["steps"], np.int64), _success(curve, episodes))
+            for seed, curve in _as_written(path).items()
         }
         if not all(steps.shape == success.shape == (len(steps),) and len(steps) for steps, success in found.values()):
             raise ValueError("steps and success are not equally long lists")
@@ -141,7 +139,13 @@ def stored_curves(path: Path, episodes: int | None = None) -> dict[int, Curve]:
 
 def tells_outcomes(path: Path) -> bool:
     """Return whether all curves in a file tell which episodes succeeded."""
-    return all("outcomes" in curve for curve in json.loads(path.read_text())["curves"].values())
+    return all("outcomes" in curve for curve in _as_written(path).values())
+
+
+def _as_written(path: Path) -> dict[str, Any]:
+    """Return the curves in a file by seed, as its text has them; none if it does not exist."""
+    written: dict[str, Any] = json.loads(path.read_text())["curves"] if path.is_file() else {}
+    return written
 
 
 def _success(curve: Mapping[str, Any], episodes: int | None) -> NDArray[np.float64]:
@@ -161,8 +165,9 @@ def store_curve(config: RunConfig, task_name: str, steps: NDArray[np.int64], out
     make_folder(path.parent)
     with only_one_writes(path):
         curve = {"steps": steps.tolist(), "episodes": outcomes.shape[1], "outcomes": [*map(packed, outcomes)]}
-        others = json.loads(path.read_text())["curves"] if stored_curves(path) else {}
-        curves = dict(sorted((others | {str(config.seed): curve}).items(), key=lambda entry: int(entry[0])))
+        stored_curves(path)  # raises for a damaged file, which is not to be written over
+        all_curves = _as_written(path) | {str(config.seed): curve}
+        curves = dict(sorted(all_curves.items(), key=lambda entry: int(entry[0])))
         write_json(path, {"key": reference_key(config, task_name), "curves": curves})
     return path
 
