@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 
 
@@ -52,6 +53,15 @@ def _require(owner: str, numbers: Mapping[str, float], wanted: str, fits: Callab
     for name, number in numbers.items():
         if not fits(number):
             raise BadConfig(f"{owner}'s {name} is {number}; it must be {wanted}.")
+
+
+def in_words(error: BaseException) -> str:
+    """Return what a foreign error is and says, in one line; where it says nothing, the line that raised it."""
+    kind, text = type(error).__name__, " ".join(str(error).split())
+    if text:
+        return f"{kind}: {text}"
+    raised = traceback.extract_tb(error.__traceback__)[-1:]
+    return f"{kind} in {raised[0].filename}, line {raised[0].lineno}: {raised[0].line}" if raised else kind
 
 
 MANY = 100

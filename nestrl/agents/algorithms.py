@@ -14,7 +14,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from nestrl.agents.policies import ActorCriticPolicy, SACPolicy
 from nestrl.decode import plain
-from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.errors import BadConfig, UnknownName, in_words, nearest
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
 OURS = frozenset(
@@ -68,7 +68,7 @@ def algorithm_class(name: str) -> type[BaseAlgorithm]:
         found = getattr(importlib.import_module(module), class_name)
     except Exception as error:  # whatever the user's module does while it is imported
         raise UnknownName(
-            f"The algorithm {name!r} cannot be imported ({type(error).__name__}: {error}); check the name, and "
+            f"The algorithm {name!r} cannot be imported ({in_words(error)}); check the name, and "
             "that the package is installed."
         ) from error
     if not (isinstance(found, type) and issubclass(found, BaseAlgorithm)):

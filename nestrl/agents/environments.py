@@ -15,7 +15,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from nestrl.agents.envpool_env import PREFIX, envpool_spec
-from nestrl.errors import EnvironmentFault, NestrlError, UnknownName, nearest
+from nestrl.errors import EnvironmentFault, NestrlError, UnknownName, in_words, nearest
 from nestrl.tasks.sequence import Task
 
 OUR_IDS = "nestrl/"
@@ -46,7 +46,7 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
         )
         if own is not None:  # said only now: a wrong argument lets neither be made
             warnings.warn(
-                f"{spec.id}: its vector class could not be made ({type(own).__name__}: {own}); ordinary environments "
+                f"{spec.id}: its vector class could not be made ({in_words(own)}); ordinary environments "
                 "are stepped one after the other in its place, which is slower.",
                 stacklevel=2,
             )
@@ -56,7 +56,7 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
     except Exception as error:
         arguments = f" with {given}" if given else ""
         raise EnvironmentFault(
-            f"{task.env_id} could not be made{arguments}: {type(error).__name__}: {error}. "
+            f"{task.env_id} could not be made{arguments}: {in_words(error)}. "
             f"Try gymnasium.make({task.env_id!r}) by itself, and check the task's arguments."
         ) from error
 
@@ -146,8 +146,9 @@ def asked(environment: VectorEnv[Any, Any, Any], method: str, *arguments: Any, *
     except NestrlError:
         raise
     except Exception as error:
-        name, kind = name_of(environment), type(error).__name__
-        raise EnvironmentFault(f"{name} raised in {method}: {kind}: {error}. `nestrl check` looks for more.") from error
+        raise EnvironmentFault(
+            f"{name_of(environment)} raised in {method}: {in_words(error)}. `nestrl check` looks for more."
+        ) from error
 
 
 def ended_observations(environment: VectorEnv[Any, Any, Any], infos: Mapping[str, Any], rows: NDArray[np.intp]) -> Any:

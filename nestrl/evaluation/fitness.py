@@ -15,7 +15,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from stable_baselines3.common.env_checker import check_env as stable_baselines3_check
 
 from nestrl.agents.environments import SUCCESS_KEYS, find_spec
-from nestrl.errors import BadConfig, EnvironmentFault
+from nestrl.errors import BadConfig, EnvironmentFault, in_words
 from nestrl.evaluation.rollouts import LONGEST_EPISODE
 from nestrl.tasks.union import UnionSpace
 
@@ -23,6 +23,7 @@ SAMPLE_STEPS = 2_000  # random actions from which all but the formal checks are 
 SAMPLE_SECONDS = 30.0  # a slow environment is judged on what it does in this time
 SLOW = 500.0  # steps/s; below it, 150,000 steps of a segment take over five minutes
 LARGE = 1e3  # an observation beyond this drowns the others
+WIDE = 2_000  # so many numbers are pictures, or the like
 
 # What the two checkers warn of and nestrl's union space takes care of by itself.
 HANDLED = (
@@ -90,20 +91,18 @@ def _first_make(env_id: str, make: Make) -> Iterator[Finding]:
                 observed, acted = env.observation_space, env.action_space
     except Exception as error:
         raise EnvironmentFault(
-            f"{env_id!r} cannot be made, asked for its spaces and closed: {_in_words(error)}. Mend it, or give the "
+            f"{env_id!r} cannot be made, asked for its spaces and closed: {in_words(error)}. Mend it, or give the "
             "arguments that it needs with --set NAME=VALUE."
         ) from error
     try:
-        UnionSpace([observed], [acted])
+        union = UnionSpace([observed], [acted])
         yield Finding("ok", f"spaces fit: {observed} -> {acted}")
+        if union.observation_sizes[0] > WIDE:
+            remedy = "The networks here take numbers in a row, not pixels: observe what a picture would show."
+            yield Finding("warn", f"an observation is {union.observation_sizes[0]:,} numbers", remedy)
     except BadConfig as error:
         problem, _, remedy = str(error).partition("; ")
         yield Finding("error", problem, remedy[:1].upper() + remedy[1:])
-
-
-def _in_words(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _guarded(title: str, check: Callable[[Make], Iterable[Finding]], make: Make) -> Iterator[Finding]:
@@ -114,7 +113,7 @@ def _guarded(title: str, check: Callable[[Make], Iterable[Finding]], make: Make)
             yield from list(check(make))
         except Exception as error:
             remedy = "Mend what the message names; https://gymnasium.farama.org/api/env/ defines the interface."
-            yield Finding("error", f"{title} met {_in_words(error)}", remedy)
+            yield Finding("error", f"{title} met {in_words(error)}", remedy)
     for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
         if not any(handled in text for handled in HANDLED):
             yield Finding("warn", f"{title}: {_plain(text)}", "Worth a look; training works all the same.")

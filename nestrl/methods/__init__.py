@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from nestrl.decode import decode
-from nestrl.errors import BadConfig, UnknownName, nearest
+from nestrl.errors import BadConfig, UnknownName, in_words, nearest
 from nestrl.methods.agem import AGEM
 from nestrl.methods.best_start import BestStart
 from nestrl.methods.cloning import Cloning
@@ -165,7 +165,6 @@ def _foreign_class(name: str) -> type[Method]:
         typing.get_type_hints(found.__init__)
     except Exception as error:  # whatever the user's module does while it is imported
         raise UnknownName(
-            f"cannot import method {name!r} ({type(error).__name__}: {error}). Check the name and that the package is "
-            "installed."
+            f"cannot import method {name!r} ({in_words(error)}). Check the name and that the package is installed."
         ) from error
     return found

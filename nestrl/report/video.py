@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from nestrl.agents.environments import asked, find_spec, succeeded
-from nestrl.errors import BadConfig, EnvironmentFault
+from nestrl.errors import BadConfig, EnvironmentFault, in_words
 from nestrl.evaluation.rollouts import LONGEST_EPISODE, endless
 from nestrl.tasks.sequence import Task
 from nestrl.training.loaded import LoadedAgent
@@ -93,7 +93,7 @@ def _with_pictures(task: Task) -> gymnasium.Env[Any, Any]:
         return gymnasium.make(spec, render_mode="rgb_array", **task.arguments(evaluation=True))
     except Exception as error:  # each environment refuses in its own way
         raise EnvironmentFault(
-            f"{task.env_id} gives no pictures (render_mode='rgb_array'): {type(error).__name__}: {error}. Name the "
+            f"{task.env_id} gives no pictures (render_mode='rgb_array'): {in_words(error)}. Name the "
             "tasks that do with --tasks."
         ) from error
 

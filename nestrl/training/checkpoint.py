@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nestrl.errors import BadConfig, DamagedCheckpoint, NestrlError
+from nestrl.errors import BadConfig, DamagedCheckpoint, NestrlError, in_words
 from nestrl.training.writing import one_clear_error, write_file
 
 FORMAT = 3  # of what a checkpoint of a run holds
@@ -93,7 +93,7 @@ def used(path: Path) -> Iterator[None]:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedCheckpoint(
-            f"{path} does not fit this nestrl or this configuration ({type(error).__name__}: {error}); use the nestrl "
+            f"{path} does not fit this nestrl or this configuration ({in_words(error)}); use the nestrl "
             "and the config.json that it was written with, or train anew in another folder."
         ) from error
 

@@ -123,6 +123,13 @@ class TupleSpace(Point):
         return super().observe(), super().observe()
 
 
+class Picture(Point):
+    observation_space = gym.spaces.Box(0, 255, (32, 32, 3), np.uint8)  # type: ignore[assignment]
+
+    def observe(self) -> np.ndarray:
+        return np.random.default_rng(int(1e6 * self.place)).integers(0, 256, (32, 32, 3), np.uint8)
+
+
 class CannotBeMade(Point):
     def __init__(self) -> None:
         raise OSError("no robot at /dev/ttyUSB0")
@@ -209,6 +216,7 @@ def test_gymnasium_environments_lack_only_a_success_signal(env_id: str) -> None:
         (Easy, "warn", "random actions succeed in 100%"),
         (TupleSpace, "error", "Tuple"),
         (NumpyTypes, "warn", "stable-baselines3's checker"),
+        (Picture, "warn", "an observation is 3,072 numbers"),
     ],
 )
 def test_a_fault_is_named(check: Any, environment: type[Point], level: str, what: str) -> None:
@@ -258,6 +266,15 @@ def test_an_unknown_package_is_named() -> None:
 def test_an_environment_that_cannot_be_made(check: Any) -> None:
     with pytest.raises(EnvironmentFault, match="no robot at"):
         check(CannotBeMade)
+
+
+def test_an_error_that_says_nothing_is_shown_where_it_was_raised(check: Any) -> None:
+    class Silent(Point):
+        def __init__(self) -> None:
+            raise AssertionError
+
+    with pytest.raises(EnvironmentFault, match=r"AssertionError in .*fitness.py, line \d+: raise AssertionError\."):
+        check(Silent)
 
 
 @pytest.mark.parametrize(("environment", "what"), [(WithoutSpace, "observation_space"), (CannotBeClosed, "motors hot")])
