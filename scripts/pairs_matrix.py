@@ -7,7 +7,7 @@ The row "nothing" is the null: the first tasks of lives, whose transfer is 0, so
 Whole intervals stand in the study's own table of pairs (`nestrl report results/pairs-10`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
 
@@ -34,7 +34,11 @@ def main() -> None:
     for method in comparison.methods:
         found = transfers(method).items()
         lives = {pair: [value for value, _ in values if value is not None] for pair, values in found}
-        text = matrix(lives, method.records[0].tasks) + "\n\n" + beside_chance(lives, comparison.reference_errors)
+        text = (
+            matrix(lives, comparison.methods[0].records[0].tasks)
+            + "\n\n"
+            + beside_chance(lives, comparison.reference_errors)
+        )
         (FOLDER / f"matrix-{method.label}.md").write_text(text + "\n")
         print(text)
 
@@ -50,29 +54,32 @@ def matrix(lives: Lives, tasks: Sequence[str]) -> str:
 
 def beside_chance(lives: Lives, reference_errors: Mapping[str, float]) -> str:
     """Return how many pairs miss the goal, how many would by chance, and which do by more than chance explains."""
-    deviation = life_deviation(lives)
+    firsts = deviation(found for (_, before), found in lives.items() if before is None)
+    later = deviation(found for (_, before), found in lives.items() if before is not None)
     missed, by_chance, surely = 0, 0.0, []
     pairs = [(task, before, found) for (task, before), found in lives.items() if before is not None]
     for task, before, found in sorted(pairs):
-        mean, error = float(np.mean(found)), np.hypot(deviation / np.sqrt(len(found)), reference_errors[task])
+        mean, reference = float(np.mean(found)), reference_errors[task]
         missed += mean < GOAL
-        by_chance += NormalDist(0, float(error)).cdf(GOAL)
-        if mean < SURE * error:
+        by_chance += NormalDist(0, float(np.hypot(firsts / np.sqrt(len(found)), reference))).cdf(GOAL)
+        if mean < SURE * np.hypot(later / np.sqrt(len(found)), reference):
             surely.append(f"{task} after {before} ({mean:.2f})")
     return (
         f"{missed} of {len(pairs)} pairs are under {GOAL:.2f}; if nothing were transferred at all, {by_chance:.0f} "
         f"would be. {len(surely)} are lower than chance explains (one-sided 5 %, as {len(pairs) / 20:.0f} would be in "
-        f"that case): {', '.join(surely)}. Chance is how first tasks differ from life to life (a standard deviation of "
-        f"{deviation:.2f}), and what few reference curves leave open (a standard error of "
-        f"{np.mean(list(reference_errors.values())):.2f} a task)."
+        f"that case): {', '.join(surely)}. Chance is how forward transfer differs between lives, by a standard "
+        f"deviation of {firsts:.2f} where nothing comes before and {later:.2f} after the same task, and what few "
+        f"reference curves leave open (a standard error of {np.mean(list(reference_errors.values())):.2f} a task)."
     )
 
 
-def life_deviation(lives: Lives) -> float:
-    """Return the standard deviation of forward transfer between lives that begin with the same task."""
-    first = [np.array(found) for (_, before), found in lives.items() if before is None]
-    squares = sum(float(((found - found.mean()) ** 2).sum()) for found in first)
-    return float(np.sqrt(squares / sum(len(found) - 1 for found in first)))
+def deviation(groups: Iterable[Sequence[float]]) -> float:
+    """Return the standard deviation within groups; raises SystemExit where no group has two."""
+    values = [np.array(group) for group in groups if len(group) > 1]
+    if not values:
+        raise SystemExit("no pair has been lived twice yet, so nothing is known of chance; run more of the study")
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in values)
+    return float(np.sqrt(squares / sum(len(group) - 1 for group in values)))
 
 
 if __name__ == "__main__":

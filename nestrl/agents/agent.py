@@ -17,7 +17,7 @@ from nestrl.agents.config import AgentConfig
 from nestrl.agents.experience import Experience, experience_of
 from nestrl.agents.joint_vec_env import JointVecEnv
 from nestrl.agents.policies import ActorGroups, Architecture, LivePolicy, OwnPolicy, copy_code
-from nestrl.agents.saved_state import copied, load_random_state, load_replay_state, random_state, replay_state
+from nestrl.agents.saved_state import copied, load_rest, rest_of
 from nestrl.agents.tally import Tally
 from nestrl.agents.trial import Trial, TryOut
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
@@ -156,7 +156,7 @@ class Agent:
         self.renewals += 1
         self.algorithm.policy.load_state_dict(branch["policy"])
         for name, optimizer in self._optimizers().items():
-            optimizer.load_state_dict(branch["optimizers"][name])
+            optimizer.load_state_dict(copied(branch["optimizers"][name]))  # torch would go on in these very tensors
         if branch["log_ent_coef"] is not None:
             self.algorithm.log_ent_coef.data.copy_(branch["log_ent_coef"])
 
@@ -289,16 +289,15 @@ class Agent:
         The simulations' state is TaskVecEnv's to save.
         """
         algorithm = self.algorithm
-        return self.branch() | {
-            "counters": {name: getattr(algorithm, name) for name in _COUNTERS if hasattr(algorithm, name)},
+        return {
+            **self.branch(),
+            **rest_of(algorithm),
             "segment": {name: getattr(self, name) for name in _SEGMENT},
             "last_observations": copied(algorithm._last_obs),
             "last_episode_starts": copied(algorithm._last_episode_starts),
             "noise": copied(algorithm.policy.noise.last),
             "episodes": list(algorithm.ep_info_buffer or ()),
             "successes": list(algorithm.ep_success_buffer or ()),
-            "replay": None if self._replay is None else replay_state(self._replay),
-            "random": random_state(algorithm.action_space, algorithm.device),
             "spreads": self._spreads,
         }
 
@@ -307,8 +306,6 @@ class Agent:
         algorithm = self.algorithm
         self.return_to(state)
         self.renewals = 0  # which older checkpoints lack
-        for name, value in state["counters"].items():
-            setattr(algorithm, name, value)
         for name, value in state["segment"].items():
             setattr(self, name, value)
         algorithm._last_obs = copied(state["last_observations"]) if algorithm.env.resumes_exactly else None
@@ -317,9 +314,7 @@ class Agent:
         self._found_spreads = state.get("spreads")  # which older checkpoints lack
         algorithm.ep_info_buffer = deque(state["episodes"], maxlen=algorithm._stats_window_size)
         algorithm.ep_success_buffer = deque(state["successes"], maxlen=algorithm._stats_window_size)
-        if self._replay is not None:
-            load_replay_state(self._replay, state["replay"])
-        load_random_state(algorithm.action_space, algorithm.device, state["random"])
+        load_rest(algorithm, state)
 
     @property
     def _replay(self) -> ReplayBuffer | None:
@@ -376,7 +371,6 @@ def _seed(*key: int) -> int:
 
 
 _SEGMENT = ("renewals", "_starts", "_trials", "_charged", "_uncounted", "_segment_start", "_segment_steps")
-_COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining", "learning_starts")
 
 
 class _NoSimulations(Whole):

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any
 
 from gymnasium import spaces
-from stable_baselines3 import PPO, SAC
+from stable_baselines3 import A2C, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
@@ -21,6 +21,7 @@ OURS = frozenset(
     {
         *("policy", "env", "policy_kwargs", "seed", "device", "verbose", "tensorboard_log"),
         *("use_sde", "sde_sample_freq", "use_sde_at_warmup", "action_noise", "optimize_memory_usage"),
+        *("use_rms_prop", "rms_prop_eps"),
     }
 )
 """Arguments of an algorithm that the agent sets itself, or that it has no use for."""
@@ -85,13 +86,10 @@ def policy_class(
     algorithm: type[BaseAlgorithm], action_space: spaces.Box | spaces.Discrete
 ) -> type[ActorCriticPolicy] | type[SACPolicy]:
     """Return our policy for an algorithm; BadConfig if we have none, or the algorithm cannot act in this space."""
-    if issubclass(algorithm, OnPolicyAlgorithm):
+    if issubclass(algorithm, PPO | A2C):
         return ActorCriticPolicy
-    if not issubclass(algorithm, SAC):
-        raise BadConfig(
-            f"{algorithm.__name__} is neither an on-policy algorithm of stable-baselines3 nor a kind of SAC; "
-            "use ppo or sac."
-        )
+    if not issubclass(algorithm, SAC):  # others want a policy of their own, or move it past the optimizer (TRPO)
+        raise BadConfig(f"{algorithm.__name__} is no kind of PPO, A2C or SAC of stable-baselines3; use ppo or sac.")
     if isinstance(action_space, spaces.Discrete):
         raise BadConfig(f"{algorithm.__name__} needs Box actions, but all tasks are Discrete; use ppo.")
     return SACPolicy
@@ -118,9 +116,23 @@ def _number(name: str, value: Any, default: Any) -> Any:
     return number
 
 
+def _parameters(algorithm: type[BaseAlgorithm]) -> dict[str, inspect.Parameter]:
+    """Return what an algorithm takes by name, with what it hands on as **kwargs to the one that it is made from."""
+    found: dict[str, inspect.Parameter] = {}
+    for kind in algorithm.__mro__:
+        if "__init__" in vars(kind):
+            own = dict(inspect.signature(vars(kind)["__init__"]).parameters)
+            hands_on = [name for name, one in own.items() if one.kind is one.VAR_KEYWORD]
+            named = {name: one for name, one in own.items() if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+            found = named | found
+            if not hands_on:
+                break
+    return {name: one for name, one in found.items() if name != "self"}
+
+
 def hyperparameters(algorithm: type[BaseAlgorithm], chosen: Mapping[str, Any], n_envs: int) -> dict[str, Any]:
     """Return our defaults with the chosen values over them; BadConfig for an argument that the algorithm has not."""
-    parameters = inspect.signature(algorithm).parameters
+    parameters = _parameters(algorithm)
     known = {name for name in parameters if not name.startswith("_")} - OURS
     for name in chosen:
         if name not in known:

@@ -85,6 +85,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
         self.num_envs = num_envs
         self.single_observation_space = _unbounded(spec.observation_space)
         self.single_action_space = spec.action_space
+        self.max_episode_steps: int = spec.config.max_episode_steps
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -165,6 +166,7 @@ class EnvPoolEnv(gymnasium.Env[Any, Any]):
         self._vector = EnvPoolVectorEnv(task_id, 1, **options)
         self.observation_space = self._vector.single_observation_space
         self.action_space = self._vector.single_action_space
+        self.max_episode_steps = self._vector.max_episode_steps
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""

@@ -1,9 +1,10 @@
 """The constants of the policy's normaliser: declared by an environment, or measured once before training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
@@ -48,6 +49,12 @@ def normalizer_rows(
         used = np.arange(union.feature_size) < union.observation_sizes[index]
         scale[index] = np.where(used, np.maximum(spread, SMALLEST_SCALE), 1.0)
     return mean, scale
+
+
+def rows_in(policy: Mapping[str, torch.Tensor]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and scale (N, D) from a policy's state. Raises LookupError where it has none."""
+    rows = {name.rpartition(".")[2]: values.cpu().numpy() for name, values in policy.items() if "normalizer." in name}
+    return rows["mean"], rows["scale"]
 
 
 def _required_scale(declared: Any, size: int, environment: VectorEnv[Any, Any, Any]) -> NDArray[np.float64]:

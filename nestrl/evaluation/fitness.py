@@ -189,7 +189,7 @@ def _determinism(make: Make) -> Iterator[Finding]:
 def _behaviour(make: Make) -> Iterator[Finding]:
     with closing(make()) as env:
         sample = _sample(env)
-        limit = env.spec.max_episode_steps if env.spec else None
+        limit = (env.spec and env.spec.max_episode_steps) or getattr(env.unwrapped, "max_episode_steps", None)
         hint = env.spec.reward_threshold if env.spec else None
     if not sample.rewards:
         remedy = "Make reset() faster: leave to __init__ what is needed once, such as loading or compiling a model."

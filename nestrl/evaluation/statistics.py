@@ -176,7 +176,7 @@ def score_interval(p: float, n: int, m: int, confidence: float = 0.95) -> Interv
     method 5.) It has a width also where p is 0 or 1.
 
     >>> print(score_interval(1.0, 3, 3))
-    1.00 [0.52, 1.00]
+    1.00 [0.50, 1.00]
     """
     z_squared, half = special.ndtri((1 - confidence) / 2) ** 2, (n + m) / 2
 

@@ -42,6 +42,7 @@ class Recognised:
     def begin(self, segment_index: int, task_index: int) -> None:
         """A segment starts, as the method is told, too."""
         self.present = task_index
+        self._choices.clear()
         self._method.begin(segment_index, task_index)
 
     def regulate(self, update: Update) -> None:
@@ -100,6 +101,7 @@ class Recognised:
         rows = torch.linspace(0, len(observations) - 1, min(SAMPLES, len(observations))).long()
         self._seen[task] = observations[rows, : self._n_features].clone()
         self._fitted = False
+        self._choices.clear()
 
     def _best_in(self, task_index: int) -> Policy:
         def trial(policies: Sequence[Policy], first: int, episodes: int) -> NDArray[np.float64]:

@@ -167,4 +167,6 @@ def _foreign_class(name: str) -> type[Method]:
         raise UnknownName(
             f"cannot import method {name!r} ({in_words(error)}). Check the name and that the package is installed."
         ) from error
+    if not isinstance(found, type):
+        raise BadConfig(f"method {name!r} is a {type(found).__name__}; it must be a class.")
     return found

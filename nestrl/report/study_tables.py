@@ -299,7 +299,7 @@ def _of_references(comparison: Comparison) -> list[str]:
     if not errors:
         return []
     error = np.linalg.norm(errors) / len(errors)
-    return [f"the seeds of references leave a standard error of {error:.2f} in forward transfer, of all methods alike."]
+    return [f"the seeds of references leave a standard error of {error:.2f} (1 - x) in a forward transfer of x."]
 
 
 def _nulls(comparison: Comparison) -> list[str]:

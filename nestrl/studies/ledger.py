@@ -72,6 +72,8 @@ class Record:
     """Settings of the learner that are not the defaults; None in older records."""
     digest: str = ""
     """Digest of the whole configuration; empty in older records."""
+    files: Mapping[str, str] | None = None
+    """Digest of each file that an option of the method names, by the option; None in older records."""
 
     def __post_init__(self) -> None:
         if not self.finished:

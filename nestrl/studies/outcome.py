@@ -63,12 +63,23 @@ def _finished_record(cell: Cell, folder: Path) -> Record:
         target_success=config.target_success,
         agent=config.agent.chosen,
         digest=digest_of(config),
+        files=digests_of_files(config),
     )
 
 
 def digest_of(config: RunConfig) -> str:
     """Return a short text that differs for every other configuration; settings with their default do not matter."""
     return hashlib.sha256(json.dumps(_chosen(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def digests_of_files(config: RunConfig) -> dict[str, str]:
+    """Return a short text for the content of each file that an option of the method names, by the option.
+
+    A learned meta-controller's file changes where its search goes on.
+    """
+    named = {name: Path(str(value).removeprefix("shuffled:")) for name, value in config.method_options.items()}
+    files = {name: path for name, path in named.items() if path.suffix == ".safetensors" and path.is_file()}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for name, path in files.items()}
 
 
 def failed_record(cell: Cell, error: str) -> Record:
@@ -101,9 +112,12 @@ def _begun(cell: Cell) -> Record:
 
 
 def _memory_bytes(folder: Path) -> int:
-    """Return what the method said that it stores at the last line of training, before its end; 0 if it never says."""
-    lines = RunFolder(folder).log_lines("training")
-    return int(lines[-1]["method"].get("memory_bytes") or 0) if lines else 0
+    """Return what the method said that it stores, and keeps to recognise tasks by, at the last line of training.
+
+    0 if it never says.
+    """
+    said = (RunFolder(folder).log_lines("training") or [{"method": {}}])[-1]["method"]
+    return sum(int(said.get(name) or 0) for name in ("memory_bytes", "recognition_bytes"))
 
 
 def _chosen(value: Any) -> Any:

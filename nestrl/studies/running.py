@@ -14,7 +14,14 @@ from typing import Any
 from nestrl.errors import BadConfig, RunExists
 from nestrl.evaluation.retention import average_performance
 from nestrl.studies.ledger import Record, append, read_ledger
-from nestrl.studies.outcome import digest_of, drop_older_checkpoints, failed_record, finished_record, is_finished
+from nestrl.studies.outcome import (
+    digest_of,
+    digests_of_files,
+    drop_older_checkpoints,
+    failed_record,
+    finished_record,
+    is_finished,
+)
 from nestrl.studies.plan import Cell, StudyPlan, read_plan
 from nestrl.studies.pool import Ended, Job, Pool
 from nestrl.studies.references import found_references, reference_jobs, store_reference, what_is_missing
@@ -276,6 +283,7 @@ def _recorded(record: Record) -> dict[str, Any]:
         "agent": record.agent,
         "evaluation_episodes": record.episodes,
         "segments": record.segment_rule,
+        "file": record.files,
         "other settings, whose digest is": record.digest,
     }
 
@@ -289,5 +297,6 @@ def _to_be_recorded(config: RunConfig, record: Record) -> dict[str, Any]:
         "agent": None if record.agent is None else config.agent.chosen,
         "evaluation_episodes": config.evaluation_episodes,
         "segments": config.segment_rule,
+        "file": None if record.files is None else digests_of_files(config),
         "other settings, whose digest is": record.digest and digest_of(config),
     }

@@ -5,11 +5,12 @@ is the last line of its output.
 """
 
 import sys
+import traceback
 from pathlib import Path
 
 import torch._dynamo  # noqa: F401  (else the first optimizer of every run imports it)
 
-from nestrl.errors import NestrlError
+from nestrl.errors import NestrlError, in_words
 from nestrl.studies.nursery import STOPPED, serve
 from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import RunFolder
@@ -23,6 +24,10 @@ def make_run(config_path: Path, folder: Path) -> int:
         run(config, folder, resume=RunFolder(folder).begun)
     except NestrlError as error:
         print(error, file=sys.stderr)
+        return 2
+    except Exception as error:  # whatever an environment or a method raises; its notes come before the reason
+        traceback.print_exc()
+        print(in_words(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -131,7 +131,8 @@ def to_tensors(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         return {key: to_tensors(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(to_tensors(item, f"{where}[{i}]") for i, item in enumerate(value))
+        items = [to_tensors(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return items if isinstance(value, list) else tuple(items)  # of a NamedTuple the values
     if isinstance(value, torch.Tensor):
         return value.cpu()  # any machine can read it
     if value is None or isinstance(value, bool | int | float | str | bytes):

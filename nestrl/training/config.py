@@ -128,6 +128,20 @@ class RunConfig:
         """Whether the method must know how long a segment will be."""
         return "length of segments" in find_method(self.method).card.knows
 
+    def require_suited_method(self) -> None:
+        """Raise BadConfig where the method cannot be trained, or told as little, as this asks for."""
+        name, tasks, simulations = self.method, len(self.sequence.trained_tasks), self.agent.n_envs
+        if self.trains_jointly and self.segments == "adaptive":
+            raise BadConfig(f"{name} trains on all tasks at once; its segments cannot be adaptive, only fixed.")
+        if self.trains_jointly and self.identity != "told":
+            raise BadConfig(f"{name} trains on all tasks at once; its identity must be 'told'.")
+        if self.trains_jointly and simulations < tasks:
+            raise BadConfig(f"{simulations} simulations cannot hold {tasks} tasks at once; set agent.n_envs higher.")
+        if self.plans_by_length and self.segments == "adaptive":
+            raise BadConfig(f"{name} must know how long a segment will be; adaptive ones end when it is learned.")
+        if self.plans_by_length and self.boundaries == "detected":
+            raise BadConfig(f"{name} must know how long a segment will be; its boundaries must be 'given'.")
+
     def to_json(self) -> str:
         """Return JSON that `from_json` turns into an equal value; BadConfig for what cannot be written so."""
         plain = vars(self) | {"sequence": self.sequence.to_dict(), "agent": dataclasses.asdict(self.agent)}

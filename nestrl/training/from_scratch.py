@@ -50,8 +50,12 @@ def make_references(
             if seed not in stored_curves(path):
                 alone = replace(alone_from_scratch(config, name), seed=seed)
                 place = folder / f"{path.stem}-s{seed}"
-                finished = run(alone, place, resume=RunFolder(place).begun, display=display())
-                store_curve(alone, name, finished.curves.steps, finished.outcomes(name))
+                shown, begun = display(), RunFolder(place).begun
+                if begun:  # perhaps for a sequence that calls the task otherwise
+                    alone = for_here(RunFolder(place).config(), shown)
+                finished = run(alone, place, resume=begun, display=shown)
+                (own_name,) = alone.sequence.trained_tasks
+                store_curve(alone, own_name, finished.curves.steps, finished.outcomes(own_name))
         files.append(path)
     return files
 

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from nestrl.agents.agent import Agent
 from nestrl.agents.trial import TryOut
-from nestrl.errors import BadConfig
 from nestrl.identity.change_detection import ChangeDetector
 from nestrl.identity.unlabelled_testing import Recognised
 from nestrl.identity.unlabelled_training import Unlabelled
@@ -41,13 +40,9 @@ def with_less_told(
     """
     if config.identity == "told":
         return method
-    if config.trains_jointly:
-        raise BadConfig(f"{config.method} trains on all tasks at once; its identity must be 'told'.")
     size, n_tasks, tried = agent.union.feature_size, agent.n_tasks, config.identity == "tried"
     if config.boundaries == "given":
         return Recognised(method, size, n_tasks, try_out, tried=tried)
-    if config.plans_by_length:
-        raise BadConfig(f"{config.method} must know how long a segment will be; its boundaries must be 'given'.")
     detector = ChangeDetector(torch.from_numpy(scale[0].copy()), config.seed)
     unlabelled = Unlabelled(method, agent, detector, try_out, tried=tried)
     agent.allow_trials(unlabelled.try_out_here)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from nestrl.agents.agent import Simulations
+from nestrl.agents.normalization import rows_in
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, TrainingDiverged
 from nestrl.evaluation.retention import SuccessCurves
@@ -25,7 +26,7 @@ from nestrl.training.alarms import alarms
 from nestrl.training.checkpoint import Checkpoint, load_newest, save, to_tensors, used
 from nestrl.training.config import RunConfig, import_modules
 from nestrl.training.display import Display, Moment
-from nestrl.training.learner import common_rows, learner_and_method
+from nestrl.training.learner import Rows, common_rows, learner_and_method
 from nestrl.training.result import Run, counts, summary
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.segments import segments_of
@@ -47,6 +48,7 @@ class Life:
         if not resume:
             self.folder.require_free()
         import_modules(config.imports)
+        config.require_suited_method()
         self._segments = segments_of(config)
         self.segment, self.segment_start, self.steps_here = 0, 0, 0
         self._ends: list[int] = []  # steps at the end of each finished segment
@@ -61,12 +63,8 @@ class Life:
             self.worlds = Worlds(config.sequence, config.evaluation_episodes)
             opened.callback(self.worlds.close)
             opened.callback(self._close_environment)
-            if config.trains_jointly:
-                self.worlds.require_room(config.agent.n_envs)
-            rows = self.worlds.normalizer_rows()
-            if config.boundaries == "detected":
-                rows = common_rows(rows, self.worlds.union.observation_sizes)
-            worlds = self.worlds
+            found = load_newest(self.folder.checkpoints) if resume else None
+            worlds, rows = self.worlds, self._normalizer_rows(found)
             self.agent, self.method = learner_and_method(config, worlds.union, rows, worlds.try_out)
             cast(RegulatedAdam, self.agent.optimizer).attach(self.method.regulate)
             if not resume:
@@ -75,7 +73,7 @@ class Life:
             self._log = Log(self.folder.log)
             opened.callback(self._log.close)
             if resume:
-                self._find_again()
+                self._find_again(found)
             self._first_step = self.steps
             self._closing = opened.pop_all()
 
@@ -294,11 +292,18 @@ class Life:
             self.folder.save_policy(self.agent.algorithm.policy.state_dict(), self.worlds.union, self.config)
         self._since_checkpoint = 0
 
-    def _find_again(self) -> None:
+    def _normalizer_rows(self, found: Checkpoint | None) -> Rows:
+        """Return the mean and scale of observations: as they were when the run began, else as they are measured now."""
+        if found is not None:
+            with used(found.path):
+                return rows_in(found.state["agent"]["policy"])
+        rows, sizes = self.worlds.normalizer_rows(), self.worlds.union.observation_sizes
+        return common_rows(rows, sizes) if self.config.boundaries == "detected" else rows
+
+    def _find_again(self, found: Checkpoint | None) -> None:
         """Go to the newest checkpoint; a run that was stopped before its first one begins anew."""
         for sentence in self.folder.version_changes():
             self._tell(self.display.say, sentence)
-        found = load_newest(self.folder.checkpoints)
         if found is None:
             self.folder.require_no_policy()
             self._log.cut(0)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nestrl.agents.tally import Tally
-from nestrl.errors import BadConfig
 from nestrl.tasks.sequence import Segment, TaskSequence
 from nestrl.training.config import RunConfig
 
@@ -25,17 +24,9 @@ SuccessIn = Callable[[int], float]
 
 
 def segments_of(config: RunConfig) -> "FixedSegments":
-    """Return the rule that a run asks for.
-
-    Raises BadConfig for adaptive segments of a method that trains on all tasks at once, where no task could hand on
-    steps, and of one that plans by a segment's length.
-    """
+    """Return the rule that a run asks for."""
     if config.segments == "fixed":
         return FixedSegments(config.sequence)
-    if config.trains_jointly:
-        raise BadConfig(f"{config.method} trains on all tasks at once; its segments cannot be adaptive, only fixed.")
-    if config.plans_by_length:
-        raise BadConfig(f"{config.method} must know how long a segment will be; adaptive ones end when it is learned.")
     return AdaptiveSegments(config.sequence, config.target_success, config.patience)
 
 

@@ -71,7 +71,9 @@ def configure(
     options = dict(options or {})
     agent = agent or _wanted_agent(chosen, options.get("agent.algorithm"))
     config = RunConfig(chosen, method, agent=agent, seed=seed, imports=tuple(imports))
-    return config.with_options(options.items(), find_method(method).options)
+    config = config.with_options(options.items(), find_method(method).options)
+    config.require_suited_method()
+    return config
 
 
 def _wanted_agent(sequence: TaskSequence, algorithm: Any) -> AgentConfig:

@@ -49,17 +49,9 @@ class Worlds:
 
     def training_jointly(self, simulations: int) -> JointVecEnv:
         """Return new simulations of all tasks that are trained, as equally many of each as the number allows."""
-        self.require_room(simulations)
         n_tasks = len(self._trained)
         shares = [simulations // n_tasks + (place < simulations % n_tasks) for place in range(n_tasks)]
         return JointVecEnv([self.training(*of_task) for of_task in zip(self._trained, shares, strict=True)])
-
-    def require_room(self, simulations: int) -> None:
-        """Raise BadConfig when there are fewer simulations than tasks to train jointly."""
-        if simulations < len(self._trained):
-            raise BadConfig(
-                f"{simulations} simulations cannot hold {len(self._trained)} tasks at once; set agent.n_envs higher."
-            )
 
     def try_out(self, policies: Sequence[Policy], task_index: int, episodes: int, seed: int) -> Trial:
         """Return what came of k policies in training episodes of a task."""

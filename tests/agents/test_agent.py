@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO as StableBaselinesPPO
 from torch import Tensor
 
 from nestrl.agents.agent import Agent
+from nestrl.agents.algorithms import ALGORITHMS, hyperparameters
 from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.normalization import normalizer_rows
@@ -300,7 +302,13 @@ def test_divergence_is_reported() -> None:
     [
         ({"algorithm": "pppo"}, UnknownName, "Did you mean 'ppo'"),
         ({"algorithm": "nowhere:Algorithm"}, UnknownName, "cannot be imported"),
-        ({"algorithm": "stable_baselines3:DQN"}, BadConfig, "neither an on-policy"),
+        ({"algorithm": "stable_baselines3:DQN"}, BadConfig, "no kind of PPO, A2C or SAC"),
+        ({"algorithm": "stable_baselines3.common.on_policy_algorithm:OnPolicyAlgorithm"}, BadConfig, "no kind of PPO"),
+        (
+            {"algorithm": "stable_baselines3:A2C", "hyperparameters": {"use_rms_prop": True}},
+            BadConfig,
+            "A2C has no hyperparameter 'use_rms_prop'",
+        ),
         ({"hyperparameters": {"n_epochs": 0}}, BadConfig, "'n_epochs' is 0; it must be at least 1"),
         ({"correlated_share": 0.3}, BadConfig, "noise_correlation is 0 everywhere"),
         ({"hyperparameters": {"gama": 0.9}}, BadConfig, "Did you mean 'gamma'"),
@@ -352,3 +360,44 @@ def test_other_on_policy_algorithms_work() -> None:
     world = World(AgentConfig("stable_baselines3:A2C", network=(8,), n_envs=8), REACH)
     world.start(0, first=True)
     assert world.agent.learn(40) == 256
+
+
+class Annealed(StableBaselinesPPO):
+    """A kind of PPO as users write it: what it does not know it hands on, and it changes a number as it learns."""
+
+    def __init__(self, *args: Any, annealing: float = 0.9, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.annealing = annealing
+
+    def train(self) -> None:
+        self.ent_coef *= self.annealing
+        super().train()
+
+
+def test_a_kind_of_ppo_has_its_defaults_and_hyperparameters() -> None:
+    chosen = hyperparameters(Annealed, {"annealing": 0.5, "n_steps": 8}, n_envs=16)
+    assert chosen == hyperparameters(StableBaselinesPPO, {"n_steps": 8}, n_envs=16) | {"annealing": 0.5}
+    with pytest.raises(BadConfig, match="Annealed has no hyperparameter 'kwargs'"):
+        hyperparameters(Annealed, {"kwargs": 1}, n_envs=16)
+
+
+def test_numbers_that_a_kind_of_ppo_changes_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ALGORITHMS, "annealed", Annealed)
+    config = AgentConfig("annealed", network=(8,), n_envs=8, hyperparameters={"n_steps": 16, "ent_coef": 0.5})
+    worlds = [World(config, REACH) for _ in range(2)]
+    for world in worlds:
+        world.start(0, first=True)
+    worlds[0].agent.learn(2 * STEPS)
+    worlds[1].agent.load_state_dict(through_a_file(worlds[0].agent.state_dict()))
+    assert worlds[1].agent.algorithm.ent_coef == pytest.approx(0.5 * 0.9**2)
+
+
+def test_a_branch_stays_as_it_was_after_a_return_to_it() -> None:
+    world = World(PPO, REACH)
+    world.start(0, first=True)
+    world.agent.learn(STEPS)
+    branch = world.agent.branch()
+    before = through_a_file(branch)
+    world.agent.return_to(branch)
+    world.agent.learn(STEPS)
+    assert_same(as_tensors(branch), before)

@@ -1,3 +1,4 @@
+import doctest
 from itertools import pairwise
 
 import numpy as np
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from nestrl.evaluation import statistics
 from nestrl.evaluation.statistics import (
     Interval,
     bootstrap_interval,
@@ -222,3 +224,8 @@ def test_rliable_agrees():
     expected = theirs((second, first), metrics.probability_of_improvement)  # theirs is P(X_first > X_second)
     assert better.estimate == pytest.approx(expected[0])
     assert (better.low, better.high) == pytest.approx(stretched(expected, 60, 54), abs=0.04)
+
+
+def test_examples_in_docstrings_are_right():
+    assert doctest.testmod(statistics).attempted >= 3
+    assert doctest.testmod(statistics).failed == 0

@@ -16,6 +16,7 @@ class LinearLearner:
 
     n_tasks = 2
     knows_boundaries = True
+    renewals = 0
 
     def __init__(self, features=3, actions=2, discrete=False, lr=0.1):
         generator = torch.Generator().manual_seed(0)

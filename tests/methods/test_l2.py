@@ -40,3 +40,16 @@ def test_ends_between_both_tasks():
     anchor = learner.weight.detach().clone()
     learner.minimise(lambda: 0.5 * (learner.weight - 5.0).square().sum(), steps=200)
     torch.testing.assert_close(learner.weight.detach(), (1.0 * 5.0 + 3.0 * anchor) / 4.0)
+
+
+def test_a_fresh_network_is_no_anchor():
+    learner = LinearLearner(lr=1.0)
+    method = L2(L2Options(strength=0.5), learner, seed=0)
+    learner.optimizer.attach(method.regulate)
+    method.end(0, 0, NOTHING)
+    anchor = learner.weight.detach().clone()
+    learner.weight.data += 2.0
+    learner.renewals += 1
+    method.begin(1, 1)
+    learner.minimise(lambda: 0 * learner.weight.sum(), steps=1)
+    torch.testing.assert_close(learner.weight.detach(), anchor + 2.0 - 0.5 * 2.0)

@@ -52,6 +52,7 @@ def foreign_package(monkeypatch):
     module = ModuleType("foreign_package")
     for kind in (Foreign, Undeclared, Halfway, Misplaced):
         setattr(module, kind.__name__, kind)
+    module.A_MAPPING = {}
     monkeypatch.setitem(sys.modules, "foreign_package", module)
 
 
@@ -105,6 +106,7 @@ def test_unknown_methods_are_answered_with_advice(foreign_package, name, message
     ("name", "message"),
     [
         ("Undeclared", "annotates"),
+        ("A_MAPPING", "is a dict; it must be a class"),
         ("Halfway", "no regulate, end, policy_for, measurements, state_dict, load_state_dict"),
         ("Misplaced", "'memory'.*retention"),
     ],

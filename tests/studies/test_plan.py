@@ -79,6 +79,11 @@ def test_without_orders_the_sequence_keeps_its_own(tmp_path: Path) -> None:
         ("shared: {}", "shared: {agent.haeds: per_task}", r"line 11: .*'agent.haeds'.*'agent.heads'"),
         ("shared: {}", "shared: {method.samples: 3}", r"line 11: 'method.samples' belongs under 'methods'"),
         ("agent.n_envs: 8", "agent.n_envs: -8", r"line 14: n_envs is -8"),
+        (
+            "method: cloning, samples: 32, capacity: 64}\nregimes:\n  shared: {}",
+            "method: packnet}\nregimes:\n  shared: {segments: adaptive}",
+            r"line 9: packnet must know how long a segment will be",
+        ),
         ("hyperparameters.n_epochs", "hyperparameters.epochs", r"no hyperparameter 'epochs'.*'n_epochs'"),
         ("[tiny_worlds]", "[tiny_wrolds]", r"line 19: could not import 'tiny_wrolds'"),
         ("  finetune: {}", "  finetune: {", r"is not YAML"),

@@ -12,12 +12,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 import nestrl
 from nestrl.cli import main
 from nestrl.errors import BadConfig, RunExists
+from nestrl.nested.meta_controller import SHAPE, save_controller
 from nestrl.studies.ledger import append, read_ledger
 from nestrl.studies.outcome import failed_record
 from nestrl.studies.plan import read_plan
@@ -287,3 +289,44 @@ def test_only_and_status_on_the_command_line(
 def test_folder_without_a_study(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="holds no study"):
         open_study(tmp_path)
+
+
+STRANGER = """
+from nestrl.methods.finetune import Finetune, FinetuneOptions
+
+class Stranger(Finetune):
+    def __init__(self, options: FinetuneOptions, learner, seed):
+        super().__init__(options, learner, seed)
+
+    def begin(self, segment_index, task_index):
+        if segment_index == 1:
+            raise ValueError("no skill to begin with")
+"""
+
+
+@pytest.mark.learning
+def test_why_a_strangers_method_failed_is_on_record(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stranger.py").write_text(STRANGER)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    text = study_file.read_text().replace("finetune: {}", "odd: {method: 'stranger:Stranger'}")
+    study_file.write_text(text.replace("kept:", "#kept:").replace("seeds: 2", "seeds: 1"))
+    (record,) = run_study(study_file, below=tmp_path, say=lambda _: None).records
+    assert record.error.startswith("ValueError: no skill to begin with Output: ")
+
+
+@pytest.mark.learning
+def test_another_controller_in_the_same_file_is_another_study(whole: Path, tmp_path: Path) -> None:
+    """`learn-controller` writes the same file again as it goes on."""
+    file = tmp_path / "controller.safetensors"
+    save_controller(file, np.zeros(SHAPE), {})
+    text = (whole / "study.yaml").read_text().replace("finetune: {}", f"nested: {{meta_controller: {file}}}")
+    study = tmp_path / "study.yaml"
+    study.write_text(text.replace("kept:", "#kept:"))
+    run_study(study, only=["*-s0"], below=tmp_path, say=lambda _: None)
+    shutil.rmtree(tmp_path / "runs")  # as in a clone
+    save_controller(file, np.ones(SHAPE), {})
+    with pytest.raises(BadConfig, match=r"was run with file\.meta_controller '\w+', but the study now has"):
+        run_study(study, below=tmp_path, say=lambda _: None)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from nestrl.methods.l2 import L2Options
 from nestrl.studies.plan import read_plan
 from nestrl.studies.pool import Ended, Job
 from nestrl.studies.tuning import search as tune_module
-from nestrl.studies.tuning.journal import Outcome, outcomes
+from nestrl.studies.tuning.journal import RANDOM_TRIALS, Journal, Outcome, Proposal, outcomes
 from nestrl.studies.tuning.plan import read_tune_plan
 from nestrl.studies.tuning.search import status, tune
 from nestrl.training.result import Run
@@ -331,3 +332,45 @@ def test_a_damaged_journal_is_named(whole: Path, tmp_path: Path) -> None:
     path.write_text("".join([*lines[:2], "{broken\n", *lines[2:]]))
     with pytest.raises(BadConfig, match=r"journal\.log is damaged"):
         outcomes(path, read_tune_plan(whole / "tune.yaml"))
+
+
+def test_a_kill_between_two_options_of_a_trial_changes_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def widen(values: dict[str, Any]) -> None:
+        values["methods"]["constant"]["space"]["samples"] = {"low": 1, "high": 4096}
+
+    search = read_tune_plan(search_file(tmp_path, widen)).searches[-1]
+    assert len(search.space) == 2
+
+    def proposed(path: Path) -> Any:
+        journal = Journal(path)
+        journal.open(search)
+        return journal.propose(search, RANDOM_TRIALS + 2)
+
+    journal = Journal(tmp_path / "whole.log")
+    journal.open(search)
+    for number in range(RANDOM_TRIALS + 2):  # from here on a model of them proposes
+        proposal = journal.propose(search, number)
+        if proposal is not None:
+            proposal.finish({"life": 0.1 * number}, 0.0)
+    shutil.copy(tmp_path / "whole.log", tmp_path / "killed.log")
+
+    suggest = Proposal._suggestion
+    suggested: list[str] = []
+
+    def killed(proposal: Proposal, name: str) -> Any:
+        suggested.append(name)
+        if len(suggested) == 2:
+            raise KeyboardInterrupt
+        return suggest(proposal, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Proposal, "_suggestion", killed)
+        with pytest.raises(KeyboardInterrupt):
+            proposed(tmp_path / "killed.log")
+    assert proposed(tmp_path / "killed.log").options == proposed(tmp_path / "whole.log").options
+
+
+def test_a_label_that_looks_like_a_number_is_read_back(tmp_path: Path) -> None:
+    path = search_file(tmp_path, lambda values: values.update(trials=1, methods={"0.03": {"method": "l2"}}))
+    tune(path, below=tmp_path, say=lambda line: None)
+    assert yaml.safe_load((tmp_path / "results/tiny/best.yaml").read_text()) == {"0.03": {"method": "l2"}}

@@ -150,3 +150,8 @@ def test_extreme_bounds_survive_being_written_down(dtype: type) -> None:
     union = UnionSpace([spaces.Box(info.min, info.max, (2,), dtype)], [REACH])
     again = UnionSpace.from_dict(json.loads(json.dumps(union.to_dict())))
     assert again.observation_spaces == union.observation_spaces
+
+
+def test_a_discrete_task_among_box_ones_is_acted_in_as_stable_baselines3_clips() -> None:
+    union = UnionSpace([BOX3] * 2, [spaces.Discrete(2), spaces.Box(-1, 1, (2,))])
+    assert union.act(0, np.array([[1.5, 2.5], [0.5, 2.5], [-3.0, -2.0]])).tolist() == [0, 1, 0]

@@ -1,5 +1,6 @@
 import random
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -58,3 +59,15 @@ def test_what_is_not_plain_is_refused_by_name(tmp_path: Path) -> None:
 def test_no_checkpoint_at_all(tmp_path: Path) -> None:
     assert load_newest(tmp_path) is None
     assert load_newest(tmp_path / "missing") is None
+
+
+def test_a_named_tuple_comes_back_as_its_values(tmp_path: Path) -> None:
+    class Pair(NamedTuple):
+        one: np.ndarray
+        other: int
+
+    save(tmp_path, 7, {"pair": Pair(np.arange(3), 2)})
+    found = load_newest(tmp_path)
+    assert found is not None
+    one, other = found.state["pair"]
+    assert (one.tolist(), other) == ([0, 1, 2], 2)

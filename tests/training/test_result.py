@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from test_resume import StopAt
 from tiny_worlds import TINY, tiny_config
 
 import nestrl
 from nestrl.errors import BadConfig, DamagedCheckpoint, UnknownName
+from nestrl.tasks.sequence import Segment, Task, TaskSequence
+from nestrl.training.config import RunConfig
 from nestrl.training.display import Plain
 from nestrl.training.from_scratch import alone_from_scratch, make_references
 from nestrl.training.references import find_references, reference_path, stored_curves
@@ -237,3 +241,18 @@ def test_the_command_is_written_as_anybody_would_type_it(
     monkeypatch.setattr("sys.argv", argv)
     write_command(tmp_path / "command.txt")
     assert (tmp_path / "command.txt").read_text() == written
+
+
+def test_a_reference_that_was_stopped_goes_on_for_a_sequence_that_calls_its_task_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NESTRL_REFERENCES", str(tmp_path / "references"))
+
+    def of(name: str) -> RunConfig:
+        sequence = TaskSequence("one", (Task(name, "TinyPoint-v0"),), (Segment(name, 600),))
+        return tiny_config(sequence=sequence)
+
+    with pytest.raises(KeyboardInterrupt):
+        make_references(of("calm"), [0], tmp_path, lambda: StopAt(300, signal.SIGINT))
+    (path,) = make_references(of("still"), [0], tmp_path)
+    assert list(stored_curves(path)) == [0]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from tiny_worlds import AGENTS, TINY, tasks, tiny_config
@@ -20,10 +21,12 @@ from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training import checkpoint
 from nestrl.training.checkpoint import load_newest
 from nestrl.training.display import Display, Moment
+from nestrl.training.life import Life
 from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.stopping import StopRequest
 from nestrl.training.trainer import run
+from nestrl.training.worlds import Worlds
 from nestrl.training.writing import Log
 
 SAME_FILES = ("log.jsonl", "curves.json", "policy.safetensors", "policy.json")
@@ -350,3 +353,27 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     versions.mkdir()  # as no permission to read: an OSError, also for root
     with pytest.raises(BadConfig, match=r"metrics\.json cannot be read \(Is a directory\)"):
         finished.folder.summary()
+
+
+def test_methods_go_on_with_the_normaliser_that_they_learned_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is measured anew where other versions, or another machine, would measure other numbers."""
+    config = tiny_config(method="snapshots", method_options={})
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped", display=StopAt(650, signal.SIGINT))
+
+    def measured_otherwise(worlds: Worlds) -> Any:
+        shape = (worlds.union.n_tasks, worlds.union.feature_size)
+        return np.full(shape, 7.0, np.float32), np.full(shape, 9.0, np.float32)
+
+    monkeypatch.setattr(Worlds, "normalizer_rows", measured_otherwise)
+    with Life(config, tmp_path / "stopped", Display(), resume=True) as life:
+        for segment, _ in life.segments_ahead():
+            environment = life.environment(segment)
+            life.agent.start_task(segment, environment, first=False, steps=600)
+            life.method.begin(segment, segment)
+            life.return_to_checkpoint()
+            break
+        for network in (life.agent.algorithm.policy, life.method._stored[0].network):  # type: ignore[union-attr]
+            assert network.normalizer.mean.abs().max() == 0 and network.normalizer.scale.max() == 1

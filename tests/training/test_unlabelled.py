@@ -17,6 +17,8 @@ from nestrl.agents.agent import Agent
 from nestrl.agents.tally import Tally
 from nestrl.agents.unlabelled_vec_env import UnlabelledVecEnv
 from nestrl.errors import BadConfig
+from nestrl.studies.outcome import finished_record
+from nestrl.studies.plan import Cell
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training.checkpoint import load_newest
 from nestrl.training.config import RunConfig
@@ -26,6 +28,7 @@ from nestrl.training.life import Life
 from nestrl.training.loaded import load
 from nestrl.training.references import reference_path
 from nestrl.training.result import Run
+from nestrl.training.run_folder import RunFolder
 from nestrl.training.trainer import run
 from nestrl.training.worlds import Worlds
 from nestrl.updates.regulated import RegulatedAdam
@@ -229,3 +232,23 @@ def test_resumes_exactly_where_an_evaluation_comes_within_a_slice(tmp_path: Path
     assert saved is not None and len(saved.state["environment"]["seen"]) == 64
     run(config, tmp_path / "stopped", resume=True)
     assert_same_end(finished.path, tmp_path / "stopped")
+
+
+@pytest.mark.learning
+def test_what_trials_chose_before_a_boundary_is_chosen_anew_behind_it(tmp_path: Path) -> None:
+    """SAC learns nothing at first, so that the first evaluation of a segment comes before any step of its optimizer."""
+    config = tiny_config("sac", method="clonex", method_options={}, identity="tried", evaluations_per_segment=6)
+    finished = run(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped", display=StopAt(640, signal.SIGINT))
+    run(config, tmp_path / "stopped", resume=True)
+    assert_same_end(finished.path, tmp_path / "stopped")
+
+
+def test_what_is_kept_to_recognise_tasks_by_counts_as_memory(tmp_path: Path) -> None:
+    config = tiny_config(identity="observed")
+    cell = Cell("cloning", "shared", "tiny-2", 0, 0, config)
+    finished = run(config, tmp_path / "run").path
+    said = RunFolder(finished).log_lines("training")[-1]["method"]
+    assert said["recognition_bytes"] > 0
+    assert finished_record(cell, finished).memory_bytes == said["memory_bytes"] + said["recognition_bytes"]

@@ -17,7 +17,8 @@ SPINNING = 0.3  # N m
 class RoverPush(RoverTask):
     """Push a box over the floor to a goal.
 
-    Start: rover and box anywhere, 0.5 to 0.95 m apart, any headings; the goal 0.35 to `far` m from the box.
+    Start: rover and box anywhere, 0.5 to 0.95 m apart, any headings; the goal 0.35 to `far` m from the box (both nearer
+    in a smaller `room`, where walls are in the way).
     Success: the box's middle within `radius` of the goal for 3 control steps.
     Potential: -4 |box - goal| - |base - the point behind the box, seen from the goal|.
 

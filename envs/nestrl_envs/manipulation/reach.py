@@ -20,7 +20,8 @@ class RoverReach(RoverTask):
     Potential: minus the distance from tip to point.
 
     - radius: how near is near enough, m (harder: 0.04).
-    - far: greatest distance of the point from the tip at the start, m (harder: 2.5 with room=3, horizon=120).
+    - far: greatest distance of the point from the tip at the start, m (harder: 2.5 with room=3, horizon=120); where no
+      such point lies in the room, it is nearer.
     """
 
     default_horizon = 60

@@ -16,8 +16,9 @@ DRY_FRICTION = 0.9  # of the other tasks
 class RoverIce(RoverTask):
     """Drive to a goal on low friction, drawn in every episode, and stop there without driving into a wall.
 
-    Start: rover anywhere 0.6 m or more from the walls, any heading; the goal 0.8 to 2 m away. Success: within `radius`
-    of the goal and slower than 0.15 m/s for 3 control steps. The base at a wall ends the episode without success.
+    Start: rover anywhere 0.6 m or more from the walls, any heading; the goal 0.8 to 2 m away (nearer where a
+    smaller `room` has no such place). Success: within `radius` of the goal and slower than 0.15 m/s for 3 control
+    steps. The base at a wall ends the episode without success.
     Potential: -d - 0.3 s/m x speed x exp(-d / 0.3 m), where d is the distance to the goal.
 
     - friction_range: lowest and highest friction coefficient (harder: [0.02, 0.04] with horizon=160).

@@ -57,7 +57,9 @@ class Proposal:
     def _suggestion(self, name: str) -> Any:
         """Return an option's value; its random stream depends on method, trial and option alone, also after a kill."""
         seed = zlib.crc32(f"{self.search.label} {self.number} {name}".encode())
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=RANDOM_TRIALS, multivariate=False
+        )  # else the first option's stream would draw all of them
         return self.search.space[name].suggest(self._trial, name, self.search.first[name])
 
     @property

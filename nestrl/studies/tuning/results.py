@@ -39,7 +39,7 @@ def best_yaml(plan: TunePlan, outcomes: Sequence[Outcome]) -> str:
             {**named, **search.fixed, **found.options}, default_flow_style=True, sort_keys=False, width=float("inf")
         )
         comment = f"average performance {found.value:.3f}, the best of {_count(search, outcomes)} trials"
-        lines.append(f"{search.label}: {options.strip()}  # {comment}")
+        lines.append(f"{json.dumps(search.label)}: {options.strip()}  # {comment}")  # quoted: "0.03" is a label, too
     return "\n".join(lines) + "\n"
 
 
