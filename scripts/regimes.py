@@ -19,6 +19,7 @@ RIVALS = (*NEAREST, "packnet", "snapshots", "finetune")
 STUDIES = {
     "mixed-5": "mixed-5",
     "mixed-10-study": "mixed-10",
+    "pairs-10": "mixed-10 in ten other orders",
     "generous": "mixed-10, 2.5 times the steps to .9 from scratch",
     "short": "mixed-10, the steps to .9 from scratch",
     "total": "mixed-10, learned tasks hand steps on until all stand at .9",
