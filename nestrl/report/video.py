@@ -100,10 +100,10 @@ def _with_pictures(task: Task) -> gymnasium.Env[Any, Any]:
 
 def _tile(picture: Any, name: str, success: bool = False) -> Image.Image:
     """Return a picture (H, W, 3) uint8 as a tile of WIDTH with a line above."""
-    if np.ndim(picture) != 3:
+    if np.ndim(picture) != 3 or np.shape(picture)[2] not in (3, 4):
         raise EnvironmentFault(f"The environment of {name} gave no picture; it must return (height, width, 3) uint8.")
     image = Image.fromarray(np.asarray(picture, np.uint8))
-    height = 2 * round(WIDTH * image.height / image.width / 2)  # an .mp4 wants even ones
+    height = max(2, 2 * round(WIDTH * image.height / image.width / 2))  # an .mp4 wants even ones
     image = image.resize((WIDTH, height), Image.Resampling.LANCZOS)
     tile = Image.new("RGB", (WIDTH, image.height + CAPTION), SUCCEEDED if success else NOT_YET)
     tile.paste(image, (0, CAPTION))

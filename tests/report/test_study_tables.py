@@ -218,7 +218,7 @@ def test_what_few_reference_curves_leave_open_is_said(tmp_path: Path) -> None:
     records = [pair("cloning", seed, 8) for seed in range(5)]
     notes = main_table(compare(tmp_path, records)).notes
     error = 0.05 / (1 - 0.5) / np.sqrt(len(TASKS))  # of a mean over tasks, each off by it independently
-    assert [note for note in notes if f"a standard error of {error:.2f} in forward transfer" in note]
+    assert [note for note in notes if f"a standard error of {error:.2f} (1 - x) in a forward transfer of x" in note]
 
 
 def test_curves_of_other_starts_are_said(tmp_path: Path) -> None:

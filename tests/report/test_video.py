@@ -155,3 +155,19 @@ def test_what_cannot_be_shown_is_said_before_anything_is_played(
     with pytest.raises(error, match=says):
         record_video(agent(blink("see"), Task("blind", "VideoBlind-v0")), tmp_path / name, tasks, episodes)
     assert not Blink.seeds and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (30, 40, 1), (3, 30, 40)])
+def test_what_is_no_picture_is_one_clear_error(
+    shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Blink, "render", lambda self: np.zeros(shape, np.uint8))
+    with pytest.raises(EnvironmentFault, match="The environment of see gave no picture"):
+        record_video(agent(blink("see")), tmp_path / "a.gif")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_of_a_line_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Blink, "render", lambda self: np.full((1, 4000, 3), 10 * self.now, np.uint8))
+    record_video(agent(blink("see")), tmp_path / "a.gif")
+    assert pictures(tmp_path / "a.gif")[0][0].height == CAPTION + 2
