@@ -51,7 +51,9 @@ def list_names(
     from nestrl_envs import TASKS
 
     tables = {
-        "environments": {name: (task.__doc__ or "").partition("\n")[0] for name, task in TASKS.items()},
+        "environments": {
+            f"nestrl_envs:{name}": (task.__doc__ or "").partition("\n")[0] for name, task in TASKS.items()
+        },
         "sequences": DESCRIPTIONS,
         "methods": {name: find_method(name).card.summary for name in METHODS},
     }
@@ -65,7 +67,8 @@ def list_names(
     for title, rows in tables.items():
         if what in ("all", title):
             print(f"{title}:")
-            print("".join(f"  {name:<26}{line}\n" for name, line in rows.items()))
+            width = max(map(len, rows)) + 2
+            print("".join(f"  {name:<{width}}{line}\n" for name, line in rows.items()))
     if what in ("all", "environments"):
         print("Any other gymnasium id is a task too; `nestrl check ID` says whether it is fit for a sequence.")
 

@@ -39,7 +39,7 @@ from nestrl.nested.slow_policy import PATIENT, Attempt, SlowPolicy, quick_first
 from nestrl.nested.task_code import TRIED, TaskCode, skilled
 from nestrl.updates.regulated import Update
 from nestrl.updates.step_sizes import Depths, scale_displacements
-from nestrl.updates.values import as_vector, put_values, values_of
+from nestrl.updates.values import as_vector, values_of
 
 ROOM = 2.0
 """A skill that the fast policy starts out far from, as after a race, may drift this many times as far as it was then: a
@@ -135,11 +135,14 @@ class Nested(Taught):
 
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Make the policy the teacher of the task; let the slow policy take it in, and the fast one go on from it."""
-        if not self._count_rival(self._rival.finish()) and self._peak.take():
+        better = None if self._count_rival(self._rival.finish()) else self._peak.better()
+        if better is not None:
+            self._learner.take(better)
             self._clock.count("peak")
             observations = observations if self._peak.seen is None else self._peak.seen
         super().end(segment_index, task_index, observations)
         self._slow.forget(task_index)
+        self._start_drifts.pop(task_index, None)  # from the teacher that it had before
         self._current = None
         if task_index not in self._met:
             self._met.append(task_index)
@@ -248,7 +251,7 @@ class Nested(Taught):
     def _find_sources(self, trial: Trial | None) -> list[int]:
         """Return the tasks from whose codes a new one's starts."""
         if trial is None:
-            return {"latest": self._met[-1:], "blend": list(self._met)}.get(self._options.code_start, [])
+            return {"latest": self._old_tasks[-1:], "blend": list(self._met)}.get(self._options.code_start, [])
         chosen = skilled(trial, own_head=self._code.has_head)
         return [] if chosen is None else [self._met[chosen - 1]]
 
@@ -283,13 +286,9 @@ class Nested(Taught):
         attempts = [Attempt(PATIENT)] * 2 if fresh else quick_first(self._options.consolidation)
         room = ROOM if fresh else 1.0
         committed = self._slow.consolidate(candidate, holders, self._memory, attempts, self._generator, room)
-        if not (committed or fresh):
-            return
-        if fresh:
+        if committed or fresh:
             self._learner.take(candidate.parameters)
-        else:
-            put_values(candidate.parameters, self._parameters)
-        self._start_drifts = {} if committed else dict(self._slow.tried)
+            self._start_drifts = {} if committed else dict(self._slow.tried)
 
     def _take_orders(self) -> None:
         """Let the meta-controller read where learning stands."""
@@ -310,7 +309,7 @@ class Nested(Taught):
             return None
         rl_gradient = as_vector([parameter.grad for parameter in self._parameters], self._parameters)
         kept = None if retention is None else as_vector(retention, self._parameters)
-        if kept is not None:
+        if consulted and kept is not None:
             self._consultation.note_agreement(rl_gradient, kept)
         if learns is not None:
             learns.read(rl_gradient, kept, 0.0 if kept is None else float(self._weights().sum()))

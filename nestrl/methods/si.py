@@ -35,7 +35,8 @@ class SI(Anchored):
         w_i = - sum over steps of g_i d_i,   Delta_i = sum over steps of d_i
 
     g: the learner's gradient before the penalty's; d: the displacement that the optimizer applied; theta*: the actor at
-    the end of the last segment. Synaptic intelligence (Zenke et al., 2017, equations 4 and 5).
+    the end of the last segment. Where another part gives the actor other weights as a whole, the path begins anew.
+    Synaptic intelligence (Zenke et al., 2017, equations 4 and 5).
 
     Differs from the paper: the penalty is halved, as that of L2 and EWC is; w_i < 0 counts as 0. The gradients are
     minibatches' (PPO's clipped), whose noise makes w_i too large, as in the paper.
@@ -57,14 +58,21 @@ class SI(Anchored):
         self._damping = options.damping
         self._contribution = torch.zeros_like(parameters_to_vector(self._parameters))
         self._displacement = torch.zeros_like(self._contribution)
+        self._renewals = learner.renewals
 
     def begin(self, segment_index: int, task_index: int) -> None:
         """Start a new path."""
+        self._start_path()
+
+    def _start_path(self) -> None:
         self._contribution.zero_()
         self._displacement.zero_()
+        self._renewals = self._learner.renewals
 
     def regulate(self, update: Update) -> None:
         """Add the gradient of the penalty, apply, and follow the path."""
+        if self._learner.renewals != self._renewals:  # other weights as a whole: no path leads there
+            self._start_path()
         gradient = as_vector([parameter.grad for parameter in self._parameters], self._parameters)
         update.keep(self._parameters)
         super().regulate(update)
@@ -86,10 +94,11 @@ class SI(Anchored):
     def state_dict(self) -> dict[str, Any]:
         """Return the penalty's anchor and importances, and the path so far."""
         path = {"contribution": self._contribution.clone(), "displacement": self._displacement.clone()}
-        return super().state_dict() | path
+        return super().state_dict() | path | {"renewals": self._renewals}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         super().load_state_dict(state)
         self._contribution.copy_(state["contribution"])
         self._displacement.copy_(state["displacement"])
+        self._renewals = state.get("renewals", 0)  # which older checkpoints lack

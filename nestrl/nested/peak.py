@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nestrl.agents.tally import ENOUGH, Tally
-from nestrl.updates.values import put_values, values_of
+from nestrl.updates.values import values_of
 
 CLEARLY = 3.0
 """Standard errors between the best round and the last one from which on the last one is worse."""
@@ -52,15 +52,12 @@ class Peak:
             self._best, self._values = self._last, values_of(self._parameters)
             self.seen = recent_observations()
 
-    def take(self) -> bool:
-        """Go back to the remembered policy where the last one is clearly worse; return whether that was so."""
+    def better(self) -> list[Tensor] | None:
+        """Return the remembered policy where the last one is clearly worse, else None."""
         if self._best is None or self._last is None:
-            return False
+            return None
         error = math.sqrt(self._best.squared_error + self._last.squared_error)
-        worse = self._best.mean - self._last.mean > CLEARLY * error
-        if worse:
-            put_values(self._values, self._parameters)
-        return worse
+        return self._values if self._best.mean - self._last.mean > CLEARLY * error else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rounds and the remembered policy."""

@@ -175,9 +175,11 @@ class Rival:
     def finish(self) -> bool:
         """The segment is over; a fresh network that could not yet be judged has lost; return whether that was so.
 
-        It has won where the segment is over before its planned steps, since that means that the task is learned.
+        It has won where the segment is over before its planned steps, since that means that the task is learned; and
+        where the known one, doubted beforehand, has learned nothing of the task.
         """
-        if self._phase == FRESH and self._learner.progress < 1:
+        alone = not self._doubted.episodes
+        if self._phase == FRESH and (self._learner.progress < 1 or alone):
             self.won += 1
             return self._settle()
         return self._phase == FRESH and self._change_places(SETTLED)

@@ -9,6 +9,7 @@ from nestrl.nested.levels import REMOVABLE
 from nestrl.nested.options import NestedOptions
 from nestrl.nested.peak import Peak
 from nestrl.updates.drift import drift_between
+from nestrl.updates.values import values_of
 
 from .fake_learner import FEATURES, TASKS, FakeLearner, live
 from .keeping import finetune, keeps_and_learns, parameters_after, resumes_exactly, same
@@ -121,7 +122,7 @@ def test_a_teacher_remembers_what_the_policy_that_is_kept_has_met(taken, monkeyp
     method = nested()(learner)
     method.begin(0, 0)
     method._peak.seen = np.ones((8, FEATURES + TASKS), np.float32)
-    monkeypatch.setattr(Peak, "take", lambda self: taken)
+    monkeypatch.setattr(Peak, "better", lambda self: values_of(method._parameters) if taken else None)
     method.end(0, 0, np.zeros((8, FEATURES + TASKS), np.float32))
     assert (method.state_dict()["memory"]["fields"]["observations"] == float(taken)).all()
 
@@ -293,3 +294,42 @@ def test_a_constant_order_that_nothing_obeys_is_refused(options, discrete, says)
 def test_constants_cannot_learn_inside_a_life():
     with pytest.raises(BadConfig, match="learned"):
         nested(meta_learning_rate=0.1)(FakeLearner())
+
+
+def test_a_code_starts_from_the_latest_task_though_that_had_come_before():
+    learner = FakeLearner()
+    method = nested(code_start="latest")(learner)
+    live(method, learner, [0, 1, 0], steps=2)
+    method.begin(3, 2)
+    assert method._sources == [0]
+
+
+def test_weights_that_the_slow_policy_gives_count_as_other_weights():
+    """So that trac, beside it, begins anew from there."""
+    learner = FakeLearner()
+    method = nested()(learner)
+    live(method, learner, [0], steps=2)
+    before = learner.renewals
+    live(method, learner, [1], steps=2)
+    assert method.measurements()["commits"] >= 1 and learner.renewals > before
+
+
+def test_what_had_drifted_from_a_teacher_is_forgotten_with_it():
+    learner = FakeLearner()
+    method = nested()(learner)
+    live(method, learner, [0, 1], steps=2)
+    method._start_drifts = {0: 0.5, 1: 0.5}  # as after a race whose candidate was refused
+    method._slow.consolidate = lambda *arguments: False
+    method.begin(2, 0)
+    method.end(2, 0, learner.observations(0, 64).numpy())
+    assert method._start_drifts == {1: 0.5}
+
+
+def test_the_agreement_of_gradients_is_read_as_often_by_a_controller_that_learns():
+    read = []
+    for rate in (0.0, 1e-12):
+        learner = FakeLearner()
+        method = nested(meta_controller="learned", meta_learning_rate=rate)(learner)
+        live(method, learner, [0, 1], steps=40)
+        read.append(method._consultation.state_dict()["agreement"])
+    assert read[0] == pytest.approx(read[1], abs=1e-4) and read[0] != 0

@@ -85,3 +85,15 @@ def test_where_changes_are_detected_steps_are_undone_and_there_is_no_path():
     learner.knows_boundaries = False
     with pytest.raises(BadConfig, match="si needs given boundaries"):
         SI(SIOptions(), learner, seed=0)
+
+
+def test_no_path_leads_to_other_weights():
+    learner = LinearLearner(lr=1e-3)
+    method = SI(SIOptions(), learner, seed=0)
+    follow(method, learner, 20)
+    learner.weight.data += 5.0
+    learner.renewals += 1
+    start = learner.weight.detach().clone()
+    learner.minimise(quadratic(learner), 20)
+    displacement = method.state_dict()["displacement"][:6].view(2, 3)
+    torch.testing.assert_close(displacement, learner.weight.detach() - start, rtol=1e-4, atol=1e-5)

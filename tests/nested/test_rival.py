@@ -240,3 +240,9 @@ def test_in_a_trap_the_fresh_network_has_the_first_turn(resume_at):
     assert (lost.fresh, lost.won, lost.races) == (False, 0, 1)
     _, history, _ = race(standing(1), rising(20), trial=TRAP, doubted=False)
     assert set(history) == {"known"}
+
+
+def test_a_fresh_network_that_alone_has_learned_wins_though_it_could_not_be_judged():
+    rival, history, learner = race(standing(1), standing(0), trial=TRAP, episodes=1)
+    assert set(history) == {"fresh"} and learner.network == "fresh"
+    assert (rival.fresh, rival.won, rival.races) == (True, 1, 1)
