@@ -24,7 +24,7 @@ STUDIES = {
     "short": "mixed-10, the steps to .9 from scratch",
     "total": "mixed-10, learned tasks hand steps on until all stand at .9",
     "short-5-again": "five of these tasks, the steps to .9 from scratch",
-    "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
+    "small": "mixed-10, trunk [64, 64], 200 observations a task",
     "drift": "drift-10, two tasks under ten dynamics",
     "long": "forty segments, pick-and-place v0, 450 observations a task",
     "sac": "three tasks, SAC",
@@ -35,6 +35,7 @@ SUPERSEDED = {
     "generous-v0": "mixed-10, pick-and-place v0, 2.5 times the steps to .9 from scratch",
     "mixed-10-v0": "mixed-10, pick-and-place v0",
     "short-v0": "mixed-10, pick-and-place v0, the steps to .9 from scratch",
+    "small-v0": "mixed-10, pick-and-place v0, trunk [64, 64], 200 observations a task",
 }
 """The same of studies that were run again since, with a later pick-and-place; of generous segments, a first look."""
 TOLD = {
