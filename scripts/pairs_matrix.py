@@ -31,14 +31,11 @@ Lives = dict[tuple[str, str | None], list[float]]
 def main() -> None:
     """Write the matrices."""
     (comparison,) = comparisons(open_study(FOLDER))
+    tasks = comparison.methods[0].records[0].tasks
     for method in comparison.methods:
         found = transfers(method).items()
         lives = {pair: [value for value, _ in values if value is not None] for pair, values in found}
-        text = (
-            matrix(lives, comparison.methods[0].records[0].tasks)
-            + "\n\n"
-            + beside_chance(lives, comparison.reference_errors)
-        )
+        text = matrix(lives, tasks) + "\n\n" + beside_chance(lives, comparison.reference_errors)
         (FOLDER / f"matrix-{method.label}.md").write_text(text + "\n")
         print(text)
 

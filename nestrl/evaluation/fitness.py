@@ -189,7 +189,7 @@ def _determinism(make: Make) -> Iterator[Finding]:
 def _behaviour(make: Make) -> Iterator[Finding]:
     with closing(make()) as env:
         sample = _sample(env)
-        limit = (env.spec and env.spec.max_episode_steps) or getattr(env.unwrapped, "max_episode_steps", None)
+        limit = _time_limit(env)
         hint = env.spec.reward_threshold if env.spec else None
     if not sample.rewards:
         remedy = "Make reset() faster: leave to __init__ what is needed once, such as loading or compiling a model."
@@ -199,6 +199,13 @@ def _behaviour(make: Make) -> Iterator[Finding]:
     yield from _horizon(sample, limit)
     yield from _success(sample, hint)
     yield from _speed(sample)
+
+
+def _time_limit(env: gym.Env[Any, Any]) -> int | None:
+    """Return after how many steps an episode is cut off, as registered or as the environment (EnvPool's) says."""
+    registered = env.spec.max_episode_steps if env.spec else None
+    said = getattr(env.unwrapped, "max_episode_steps", None)
+    return registered or (said if isinstance(said, int) else None)
 
 
 def _sample(env: gym.Env[Any, Any]) -> Sample:

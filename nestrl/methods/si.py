@@ -64,11 +64,6 @@ class SI(Anchored):
         """Start a new path."""
         self._start_path()
 
-    def _start_path(self) -> None:
-        self._contribution.zero_()
-        self._displacement.zero_()
-        self._renewals = self._learner.renewals
-
     def regulate(self, update: Update) -> None:
         """Add the gradient of the penalty, apply, and follow the path."""
         if self._learner.renewals != self._renewals:  # other weights as a whole: no path leads there
@@ -102,3 +97,8 @@ class SI(Anchored):
         self._contribution.copy_(state["contribution"])
         self._displacement.copy_(state["displacement"])
         self._renewals = state.get("renewals", 0)  # which older checkpoints lack
+
+    def _start_path(self) -> None:
+        self._contribution.zero_()
+        self._displacement.zero_()
+        self._renewals = self._learner.renewals

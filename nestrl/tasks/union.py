@@ -75,8 +75,9 @@ class UnionSpace:
         """Return what to give the task's vector environment for union actions, (n, A) in [-1, 1] or (n,) Discrete."""
         space = self.action_spaces[task_index]
         if isinstance(space, spaces.Discrete):
-            own = np.clip(actions, -1.0, 1.0)  # as stable-baselines3 does in training: of several beyond, the first
-            choice = actions % space.n if actions.ndim == 1 else own[:, : space.n].argmax(1)
+            # clipped, as stable-baselines3 does in training: of several numbers beyond 1, the first
+            discrete = actions.ndim == 1
+            choice = actions % space.n if discrete else np.clip(actions[:, : space.n], -1.0, 1.0).argmax(1)
             return np.asarray(choice + space.start, dtype=space.dtype)
         center, half_range = self._stretch[task_index]
         own = np.clip(actions[:, : len(center)], -1.0, 1.0) * half_range + center
