@@ -23,6 +23,7 @@ class Anchored(Finetune, ABC):
         self._learner = learner
         self._parameters = flattened(learner.actor_groups())
         self._penalty = QuadraticPenalty(self._parameters, strength)
+        self._renewals = learner.renewals  # when a subclass last looked
 
     def regulate(self, update: Update) -> None:
         """Add the gradient of the penalty, then apply."""
@@ -39,12 +40,13 @@ class Anchored(Finetune, ABC):
         return {"penalty": self._penalty.value(), "memory_bytes": float(self._penalty.n_bytes)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the penalty's anchor and importances."""
-        return {"penalty": self._penalty.state_dict()}
+        """Return the penalty's anchor and importances, and how often the actor had been given other weights."""
+        return {"penalty": self._penalty.state_dict(), "renewals": self._renewals}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._penalty.load_state_dict(state["penalty"])
+        self._renewals = state.get("renewals", 0)  # which older checkpoints lack
 
 
 class AnchoredByData(Anchored):

@@ -1,7 +1,7 @@
 """L2: hold every parameter of the actor, all alike, to where it was at the end of the last task."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
@@ -39,7 +39,6 @@ class L2(Anchored):
 
     def __init__(self, options: L2Options, learner: Learner, seed: int) -> None:
         super().__init__(learner, options.strength)
-        self._renewals = learner.renewals  # at the last anchor
 
     def begin(self, segment_index: int, task_index: int) -> None:
         """Anchor what a part of the method may have copied into the actor as this task's start, unless it is fresh."""
@@ -49,15 +48,6 @@ class L2(Anchored):
     def end(self, segment_index: int, task_index: int, observations: Observations) -> None:
         """Anchor the actor where it is now."""
         self._hold()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the penalty's anchor, and how often the learner had been renewed when it was set."""
-        return super().state_dict() | {"renewals": self._renewals}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
-        super().load_state_dict(state)
-        self._renewals = state.get("renewals", 0)  # which older checkpoints lack
 
     def _hold(self) -> None:
         self._penalty.hold(torch.ones_like(self._penalty.importances))

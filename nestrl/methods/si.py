@@ -58,7 +58,6 @@ class SI(Anchored):
         self._damping = options.damping
         self._contribution = torch.zeros_like(parameters_to_vector(self._parameters))
         self._displacement = torch.zeros_like(self._contribution)
-        self._renewals = learner.renewals
 
     def begin(self, segment_index: int, task_index: int) -> None:
         """Start a new path."""
@@ -89,14 +88,13 @@ class SI(Anchored):
     def state_dict(self) -> dict[str, Any]:
         """Return the penalty's anchor and importances, and the path so far."""
         path = {"contribution": self._contribution.clone(), "displacement": self._displacement.clone()}
-        return super().state_dict() | path | {"renewals": self._renewals}
+        return super().state_dict() | path
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
         super().load_state_dict(state)
         self._contribution.copy_(state["contribution"])
         self._displacement.copy_(state["displacement"])
-        self._renewals = state.get("renewals", 0)  # which older checkpoints lack
 
     def _start_path(self) -> None:
         self._contribution.zero_()

@@ -69,7 +69,7 @@ def _finished_record(cell: Cell, folder: Path) -> Record:
 
 def digest_of(config: RunConfig) -> str:
     """Return a short text that differs for every other configuration; settings with their default do not matter."""
-    return hashlib.sha256(json.dumps(_chosen(config), sort_keys=True).encode()).hexdigest()[:12]
+    return _digest(json.dumps(_chosen(config), sort_keys=True).encode())
 
 
 def digests_of_files(config: RunConfig) -> dict[str, str]:
@@ -79,7 +79,7 @@ def digests_of_files(config: RunConfig) -> dict[str, str]:
     """
     named = {name: Path(str(value).removeprefix("shuffled:")) for name, value in config.method_options.items()}
     files = {name: path for name, path in named.items() if path.suffix == ".safetensors" and path.is_file()}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for name, path in files.items()}
+    return {name: _digest(path.read_bytes()) for name, path in files.items()}
 
 
 def failed_record(cell: Cell, error: str) -> Record:
@@ -118,6 +118,10 @@ def _memory_bytes(folder: Path) -> int:
     """
     said = (RunFolder(folder).log_lines("training") or [{"method": {}}])[-1]["method"]
     return sum(int(said.get(name) or 0) for name in ("memory_bytes", "recognition_bytes"))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _chosen(value: Any) -> Any:

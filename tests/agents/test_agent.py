@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO as StableBaselinesPPO
 from torch import Tensor
 
 from nestrl.agents.agent import Agent
-from nestrl.agents.algorithms import ALGORITHMS, hyperparameters
 from nestrl.agents.config import AgentConfig
 from nestrl.agents.environments import make_environment
 from nestrl.agents.normalization import normalizer_rows
@@ -53,6 +51,14 @@ class World:
         vec_env = TaskVecEnv(environment, self.union, index, reward_scale=task.reward_scale)
         self.agent.start_task(index, vec_env, first)
         return vec_env
+
+
+def lived(config: AgentConfig) -> World:
+    """Return a world whose agent has learned reach for STEPS."""
+    world = World(config, REACH)
+    world.start(0, first=True)
+    world.agent.learn(STEPS)
+    return world
 
 
 def assert_same(a: Any, b: Any) -> None:
@@ -129,17 +135,13 @@ def test_resumes_bit_for_bit_at_a_boundary(config: AgentConfig) -> None:
 
 @pytest.mark.parametrize("config", [PPO, SAC], ids=["ppo", "sac"])
 def test_state_is_safe_to_load(config: AgentConfig) -> None:
-    world = World(config, REACH)
-    world.start(0, first=True)
-    world.agent.learn(STEPS)
+    world = lived(config)
     state = world.agent.state_dict()
     assert_same(through_a_file(state), as_tensors(state))
 
 
 def test_saved_state_stays_as_it_was() -> None:
-    world = World(PPO, REACH)
-    world.start(0, first=True)
-    world.agent.learn(STEPS)
+    world = lived(PPO)
     state = world.agent.state_dict()
     before = through_a_file(state)
     world.agent.learn(STEPS)
@@ -362,40 +364,8 @@ def test_other_on_policy_algorithms_work() -> None:
     assert world.agent.learn(40) == 256
 
 
-class Annealed(StableBaselinesPPO):
-    """A kind of PPO as users write it: what it does not know it hands on, and it changes a number as it learns."""
-
-    def __init__(self, *args: Any, annealing: float = 0.9, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.annealing = annealing
-
-    def train(self) -> None:
-        self.ent_coef *= self.annealing
-        super().train()
-
-
-def test_a_kind_of_ppo_has_its_defaults_and_hyperparameters() -> None:
-    chosen = hyperparameters(Annealed, {"annealing": 0.5, "n_steps": 8}, n_envs=16)
-    assert chosen == hyperparameters(StableBaselinesPPO, {"n_steps": 8}, n_envs=16) | {"annealing": 0.5}
-    with pytest.raises(BadConfig, match="Annealed has no hyperparameter 'kwargs'"):
-        hyperparameters(Annealed, {"kwargs": 1}, n_envs=16)
-
-
-def test_numbers_that_a_kind_of_ppo_changes_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ALGORITHMS, "annealed", Annealed)
-    config = AgentConfig("annealed", network=(8,), n_envs=8, hyperparameters={"n_steps": 16, "ent_coef": 0.5})
-    worlds = [World(config, REACH) for _ in range(2)]
-    for world in worlds:
-        world.start(0, first=True)
-    worlds[0].agent.learn(2 * STEPS)
-    worlds[1].agent.load_state_dict(through_a_file(worlds[0].agent.state_dict()))
-    assert worlds[1].agent.algorithm.ent_coef == pytest.approx(0.5 * 0.9**2)
-
-
 def test_a_branch_stays_as_it_was_after_a_return_to_it() -> None:
-    world = World(PPO, REACH)
-    world.start(0, first=True)
-    world.agent.learn(STEPS)
+    world = lived(PPO)
     branch = world.agent.branch()
     before = through_a_file(branch)
     world.agent.return_to(branch)
