@@ -376,8 +376,8 @@ def _print_run(run: "Run") -> None:
 
     summary = run.folder.summary()
     print(f"\n{retention_table(run)}\n\n{metrics_table(run)}\n")
-    if summary["missing_references"]:
-        print(summary["missing_references"])
+    if run.how_to_compare:
+        print(run.how_to_compare)
     spent = ", ".join(f"{activity} {seconds:.0f} s" for activity, seconds in summary["seconds"].items())
     print(f"{spent}; evaluation {summary['share_of_evaluation']:.0%} of it; {summary['steps_per_second']:,.0f} steps/s")
     print(f"run: {run.path}")

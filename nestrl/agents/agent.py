@@ -94,6 +94,11 @@ class Agent:
         return LivePolicy(self.algorithm.policy)
 
     @property
+    def weights(self) -> dict[str, Tensor]:
+        """All weights of the policy, critics and normaliser among them, by name: live ones."""
+        return self.algorithm.policy.state_dict()  # type: ignore[no-any-return]
+
+    @property
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer that moves the actor."""
         return self.algorithm.policy.actor_optimizer  # type: ignore[no-any-return]
@@ -257,6 +262,7 @@ class Agent:
         """
         trials, self._uncounted = self._uncounted, 0
         before = self.algorithm.num_timesteps
+        self.algorithm.logger.name_to_value.clear()  # else a resumed run lacks losses of before
         if steps > trials:
             try:
                 self.algorithm.learn(steps - trials, reset_num_timesteps=False, log_interval=None)

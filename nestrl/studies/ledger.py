@@ -145,15 +145,18 @@ def append(path: Path, record: "DataclassInstance") -> None:
     line = json.dumps(asdict(record), separators=(",", ":")) + "\n"
     with one_clear_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        with os.fdopen(descriptor, "ab") as file:  # which writes all of the line, or raises
-            _remove_torn_line(path, descriptor)
+        remove_torn_line(path)
+        with open(path, "ab") as file:  # which writes all of the line, or raises
             file.write(line.encode())
             file.flush()
-            os.fsync(descriptor)
+            os.fsync(file.fileno())
 
 
-def _remove_torn_line(path: Path, descriptor: int) -> None:
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+def remove_torn_line(path: Path) -> None:
+    """Cut off the part of a line with which a kill has left the file; what stands before it is not touched."""
+    if not path.is_file():
+        return
+    with one_clear_error(path), open(path, "r+b") as file:
+        content = file.read()
+        if not content.endswith(b"\n"):
+            file.truncate(content.rfind(b"\n") + 1)

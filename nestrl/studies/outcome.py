@@ -87,13 +87,6 @@ def failed_record(cell: Cell, error: str) -> Record:
     return replace(_begun(cell), error=error)
 
 
-def drop_older_checkpoints(folder: Path) -> None:
-    """Keep the newest checkpoint only: that of a finished run is what `nestrl.load` needs."""
-    paths = sorted(RunFolder(folder).checkpoints.glob("step-*.pt"), key=lambda path: path.stat().st_mtime_ns)
-    for path in paths[:-1]:
-        path.unlink()
-
-
 def _begun(cell: Cell) -> Record:
     """Return a record with what was known before the run began: that of a failed one, but for the error."""
     config = cell.config

@@ -8,18 +8,16 @@ from typing import Any
 from nestrl.studies.plan import Cell, StudyPlan
 from nestrl.studies.pool import Job
 from nestrl.training.config import RunConfig
-from nestrl.training.from_scratch import alone_from_scratch
+from nestrl.training.from_scratch import place_of, run_from_scratch
 from nestrl.training.references import (
     Versions,
     learnt_as,
     mean_curve,
     reference_path,
     standard_error,
-    store_curve,
     stored_curves,
     tells_outcomes,
 )
-from nestrl.training.result import Run
 
 References = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
 """By regime, sequence and task: steps, success (in 0..1), the number of seeds that it is the mean of, the standard
@@ -59,32 +57,23 @@ def what_is_missing(plan: StudyPlan, found: References) -> list[str]:
     ]
 
 
-def reference_jobs(
-    plan: StudyPlan, folder: Path, before: References, then: Versions | None = None
-) -> dict[Path, tuple[Job, str]]:
-    """Return a run from scratch for each task and seed without a stored curve: (job, task), by its folder.
+def reference_jobs(plan: StudyPlan, folder: Path, before: References, then: Versions | None = None) -> dict[Path, Job]:
+    """Return a run from scratch for each task and seed without a stored curve, by its folder.
 
     before, then: as of `found_references`; what the study's runs have been compared with is not made again.
     """
-    jobs: dict[Path, tuple[Job, str]] = {}
+    jobs: dict[Path, Job] = {}
     for seed in range(plan.references):
         for cell, config in _plain_configs(plan):
             kept = _kept(before, cell, config) if then else {}
             for task in config.sequence.trained_tasks:
                 stored = reference_path(config, task)
-                place = folder / f"{stored.stem}-s{seed}"
+                place = place_of(stored, seed, folder)
                 made = stored_curves(stored) | stored_curves(reference_path(config, task, then))
                 if seed not in made and seed >= kept.get(task, {"seeds": 0})["seeds"]:
-                    alone = replace(alone_from_scratch(config, task), seed=seed)
                     name = f"reference of {task}, {cell.regime}, seed {seed}"
-                    jobs.setdefault(place, (Job(name, alone, place), task))
+                    jobs.setdefault(place, Job(name, run_from_scratch(config, task, seed, place), place))
     return jobs
-
-
-def store_reference(job: Job, task: str) -> None:
-    """Keep the curve of a finished run from scratch with those of the other seeds."""
-    finished = Run(job.folder)
-    store_curve(job.config, task, finished.curves.steps, finished.outcomes(task))
 
 
 def _entry(config: RunConfig, task: str, made_with: Versions | None) -> dict[str, Any] | None:
@@ -99,7 +88,7 @@ def _entry(config: RunConfig, task: str, made_with: Versions | None) -> dict[str
         "success": success.tolist(),
         "seeds": len(curves),
         "standard_error": standard_error(curves),
-        "same_starts": tells_outcomes(path),
+        "same_starts": tells_outcomes(path, config.evaluation_episodes),
         "learnt_as": learnt_as(config, task),
     }
 

@@ -17,14 +17,13 @@ from nestrl.studies.ledger import Record, append, read_ledger
 from nestrl.studies.outcome import (
     digest_of,
     digests_of_files,
-    drop_older_checkpoints,
     failed_record,
     finished_record,
     is_finished,
 )
 from nestrl.studies.plan import Cell, StudyPlan, read_plan
 from nestrl.studies.pool import Ended, Job, Pool
-from nestrl.studies.references import found_references, reference_jobs, store_reference, what_is_missing
+from nestrl.studies.references import found_references, reference_jobs, what_is_missing
 from nestrl.studies.study import (
     Places,
     Study,
@@ -35,8 +34,11 @@ from nestrl.studies.study import (
     seconds_left,
     write_what_is_run,
 )
+from nestrl.training.checkpoint import keep_newest
 from nestrl.training.config import RunConfig
+from nestrl.training.from_scratch import store
 from nestrl.training.references import Versions
+from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.writing import locked, one_clear_error, write_json
 
@@ -110,7 +112,7 @@ class Running:
             write_references(self.plan, self.places)
             self._write_time()
 
-    def _reference_jobs(self) -> dict[Path, tuple[Job, str]]:
+    def _reference_jobs(self) -> dict[Path, Job]:
         before, folder = read_references(self.places.references), self.places.runs.parent / REFERENCE_RUNS
         return reference_jobs(self.plan, folder, before, _versions_then(self.records.values()))
 
@@ -127,7 +129,7 @@ class Running:
             self._end(folder, None)
 
     def _jobs(self) -> Iterator[Job]:
-        yield from (job for job, _ in self._references.values())
+        yield from self._references.values()
         yield from (Job(cell.name, cell.config, folder) for folder, cell in self._cells.items())
 
     def _end(self, folder: Path, error: str | None) -> None:
@@ -140,16 +142,15 @@ class Running:
         append(self.places.ledger, record)
         self.records[cell.name] = record
         if not error:
-            drop_older_checkpoints(folder)
+            keep_newest(RunFolder(folder).checkpoints)
         self._write_time()
         self.say(self._line(record))
 
     def _end_reference(self, ended: Ended) -> None:
-        job, task = self._references[ended.job.folder]
         if ended.error is None:
-            store_reference(job, task)
-            drop_older_checkpoints(job.folder)
-        self.say(f"{job.name}: {ended.error or 'finished'}")
+            store(Run(ended.job.folder))
+            keep_newest(RunFolder(ended.job.folder).checkpoints)
+        self.say(f"{ended.job.name}: {ended.error or 'finished'}")
 
     def _line(self, record: Record) -> str:
         if record.finished:

@@ -17,7 +17,7 @@ from nestrl.errors import BadConfig, NestrlError
 from nestrl.studies.ledger import Record, read_ledger
 from nestrl.studies.plan import Cell, StudyPlan, read_outline, read_plan
 from nestrl.studies.references import References
-from nestrl.training.run_folder import versions
+from nestrl.training.run_folder import changes_since, versions
 from nestrl.training.writing import make_folder, write_command, write_file, write_json
 
 
@@ -87,13 +87,13 @@ def note_versions(results: Path, say: Callable[[str], object]) -> None:
 
     Raises BadConfig where the file is damaged.
     """
-    path, here = results / "versions.json", versions()
+    path = results / "versions.json"
     if not path.is_file():
-        write_json(path, here)
+        write_json(path, versions())
         return
     try:
         then = json.loads(path.read_text())
-        changes = [f"{name} {then[name]} (now {now})" for name, now in here.items() if then.get(name, now) != now]
+        changes = [f"{name} {before} (now {now or 'none'})" for name, before, now in changes_since(then)]
     except (ValueError, TypeError, AttributeError) as error:
         raise BadConfig(f"{path} is damaged ({error}); restore it, or move {results} away.") from error
     if changes:

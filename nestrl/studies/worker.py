@@ -13,7 +13,7 @@ import torch._dynamo  # noqa: F401  (else the first optimizer of every run impor
 from nestrl.errors import NestrlError, in_words
 from nestrl.studies.nursery import STOPPED, serve
 from nestrl.training.config import RunConfig
-from nestrl.training.run_folder import RunFolder
+from nestrl.training.run_folder import RunFolder, versions
 from nestrl.training.trainer import run
 
 
@@ -37,4 +37,5 @@ def make_run(config_path: Path, folder: Path) -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, "")  # as the command line does: packages in the current folder can be imported
+    versions()  # so that the runs name the commit whose code they run, and not one that comes meanwhile
     serve(make_run, study=int(sys.argv[1]))

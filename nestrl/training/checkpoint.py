@@ -50,9 +50,16 @@ def save(folder: Path, steps: int, state: Mapping[str, Any]) -> Path:
     with one_clear_error(path):
         folder.mkdir(exist_ok=True)
     write_file(path, content.getbuffer())
-    for old in (*_newest_first(folder)[KEPT:], *folder.glob("*.part")):  # a kill in the middle of one leaves its part
+    others = [old for old in _newest_first(folder) if old != path]
+    for old in (*others[KEPT - 1 :], *folder.glob("*.part")):  # a kill in the middle of one leaves its part
         old.unlink(missing_ok=True)
     return path
+
+
+def keep_newest(folder: Path) -> None:
+    """Delete all checkpoints but the newest, which is all that a finished run needs."""
+    for old in _newest_first(folder)[1:]:
+        old.unlink(missing_ok=True)
 
 
 def load_newest(folder: Path) -> Checkpoint | None:

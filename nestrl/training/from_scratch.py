@@ -10,6 +10,7 @@ from nestrl.tasks.sequence import Segment, TaskSequence
 from nestrl.training.config import RunConfig
 from nestrl.training.display import Display
 from nestrl.training.references import reference_path, reference_steps, store_curve, stored_curves
+from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
 from nestrl.training.train import configure, for_here
 from nestrl.training.trainer import run
@@ -48,16 +49,31 @@ def make_references(
         path = reference_path(config, name)
         for seed in seeds:
             if seed not in stored_curves(path):
-                alone = replace(alone_from_scratch(config, name), seed=seed)
-                place = folder / f"{path.stem}-s{seed}"
-                shown, begun = display(), RunFolder(place).begun
-                if begun:  # perhaps for a sequence that calls the task otherwise
-                    alone = for_here(RunFolder(place).config(), shown)
-                finished = run(alone, place, resume=begun, display=shown)
-                (own_name,) = alone.sequence.trained_tasks
-                store_curve(alone, own_name, finished.curves.steps, finished.outcomes(own_name))
+                place, shown = place_of(path, seed, folder), display()
+                alone = for_here(run_from_scratch(config, name, seed, place), shown)
+                store(run(alone, place, resume=RunFolder(place).begun, display=shown))
         files.append(path)
     return files
+
+
+def place_of(path: Path, seed: int, folder: Path) -> Path:
+    """Return where, below a folder, the run stands whose curve goes into a file of references under this seed."""
+    return folder / f"{path.stem}-s{seed}"
+
+
+def run_from_scratch(config: RunConfig, task_name: str, seed: int, place: Path) -> RunConfig:
+    """Return the run that makes a reference curve; what has been begun there, perhaps by another sequence, goes on.
+
+    Such a sequence may call the task otherwise.
+    """
+    begun = RunFolder(place)
+    return begun.config() if begun.begun else replace(alone_from_scratch(config, task_name), seed=seed)
+
+
+def store(finished: Run) -> None:
+    """Keep the curve of a run from scratch with those of the other seeds."""
+    (task,) = finished.config.sequence.trained_tasks
+    store_curve(finished.config, task, finished.curves.steps, finished.outcomes(task))
 
 
 EVALUATIONS, EPISODES = 12, 100  # of a reference curve: finer and surer than a run's own, since one task costs little

@@ -1,6 +1,7 @@
 """The learner of a run, and the method that regulates it, told as much as the run's configuration allows."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,11 +25,13 @@ Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 def learner_and_method(
     config: RunConfig, union: UnionSpace, rows: Rows, try_out: TryOut
 ) -> tuple[Agent, Method | Recognised]:
-    """Return the agent of a run and the method that regulates it, both as new; rows: of the normaliser."""
+    """Return the agent of a run and the method that regulates its optimizer, both new; rows: of the normaliser."""
     agent = Agent(config.agent, union, rows, config.seed, RegulatedAdam, config.boundaries == "given")
     agent.allow_trials(try_out)
     method = make_method(config.method, config.method_options, agent, config.seed)
-    return agent, with_less_told(config, method, agent, rows[1], try_out)
+    told = with_less_told(config, method, agent, rows[1], try_out)
+    cast(RegulatedAdam, agent.optimizer).attach(told.regulate)
+    return agent, told
 
 
 def with_less_told(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -34,7 +34,6 @@ from nestrl.training.stopping import StopRequest
 from nestrl.training.stopwatch import Stopwatch
 from nestrl.training.worlds import FINAL_SEED, Worlds
 from nestrl.training.writing import Log
-from nestrl.updates.regulated import RegulatedAdam
 
 SLICES = 50  # a segment is learned in this many slices: after each a method may pause, and the run be stopped
 
@@ -45,12 +44,14 @@ class Life:
     def __init__(self, config: RunConfig, path: Path, display: Display, *, resume: bool) -> None:
         """Begin a run in a folder that is free, or find the one in it again."""
         self.config, self.folder, self.display = config, RunFolder(path), display
-        if not resume:
+        if resume:
+            self.folder.require_begun_as(config)
+        else:
             self.folder.require_free()
         import_modules(config.imports)
         config.require_suited_method()
         self._segments = segments_of(config)
-        self.segment, self.segment_start, self.steps_here = 0, 0, 0
+        self.segment = self.steps_here = 0
         self._ends: list[int] = []  # steps at the end of each finished segment
         self._evaluated_at: list[int] = []  # steps of each evaluation
         self._success: list[list[float]] = []  # of each task at each of them, in 0..1
@@ -63,17 +64,17 @@ class Life:
             self.worlds = Worlds(config.sequence, config.evaluation_episodes)
             opened.callback(self.worlds.close)
             opened.callback(self._close_environment)
+            if resume:
+                self._log = opened.enter_context(Log(self.folder.log))  # first: nobody else goes on with it meanwhile
             found = load_newest(self.folder.checkpoints) if resume else None
             worlds, rows = self.worlds, self._normalizer_rows(found)
             self.agent, self.method = learner_and_method(config, worlds.union, rows, worlds.try_out)
-            cast(RegulatedAdam, self.agent.optimizer).attach(self.method.regulate)
-            if not resume:
-                to_tensors(self.method.state_dict(), "state_dict()")  # refuses a foreign method's before it has worked
-                self.folder.create(config)
-            self._log = Log(self.folder.log)
-            opened.callback(self._log.close)
             if resume:
                 self._find_again(found)
+            else:
+                to_tensors(self.method.state_dict(), "state_dict()")  # refuses a foreign method's before it has worked
+                self.folder.create(config)
+                self._log = opened.enter_context(Log(self.folder.log))
             self._first_step = self.steps
             self._closing = opened.pop_all()
 
@@ -86,9 +87,7 @@ class Life:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None and not isinstance(error, BadConfig | TrainingDiverged):  # which would only come again
-            saved = any(self.folder.checkpoints.glob("*"))
-            what = "What the last checkpoint holds is safe; go on" if saved else "Nothing is saved yet; begin anew"
-            error.add_note(f"{what} with: {self.folder.resuming}")
+            error.add_note(self.folder.what_is_saved)
         self._closing.__exit__(kind, error, trace)
 
     @property
@@ -100,6 +99,11 @@ class Life:
     def stop_requested(self) -> bool:
         """Whether Ctrl-C or SIGTERM has come."""
         return self._stop.made
+
+    @property
+    def segment_start(self) -> int:
+        """Environment steps of the whole sequence before the current segment."""
+        return self._ends[self.segment - 1] if self.segment else 0
 
     @property
     def steps(self) -> int:
@@ -135,7 +139,7 @@ class Life:
         """Yield (index, segment) of those not finished, entering each; the first may be one stopped midway."""
         while True:
             if self.segment_done:
-                self.segment_start, self.steps_here, self.segment = self.steps, 0, self.segment + 1
+                self.steps_here, self.segment = 0, self.segment + 1
                 self._segments.start()
             if self.segment == len(self._segments.known):
                 self._segments.extend(self.steps, self._success[-1])
@@ -165,7 +169,6 @@ class Life:
                 if self.steps_here:  # at 0 the checkpoint of the boundary holds all, before the segment was begun
                     self._save()
                 raise KeyboardInterrupt
-            self.agent.algorithm.logger.name_to_value.clear()  # else a resumed run lacks losses of before
             slice_end = (self.steps_here // slice_steps + 1) * slice_steps
             with self._clock.timing("training"):
                 self.steps_here += self.agent.learn(min(slice_end, until) - self.steps_here)
@@ -249,8 +252,8 @@ class Life:
             episodes=n,
         )
         self.folder.save_curves(self.curves)
-        self.folder.save_policy(self.agent.algorithm.policy.state_dict(), self.worlds.union, self.config)
-        self.folder.save_metrics(summary(self.config, self.folder.path, self.curves, final, self._clock.seconds))
+        self.folder.save_policy(self.agent.weights, self.worlds.union, self.config)
+        self.folder.save_metrics(summary(self.config, self.curves, final, self._clock.seconds))
         self._log.sync()
         return Run(self.folder.path)
 
@@ -276,7 +279,6 @@ class Life:
             environment = None if self.segment_done or self._environment is None else self._environment.state_dict()
             state = {
                 "segment": self.segment,
-                "segment_start": self.segment_start,
                 "steps_here": self.steps_here,
                 "ends": self._ends,
                 "segments": self._segments.state_dict(),
@@ -289,7 +291,7 @@ class Life:
                 "seconds": self._clock.seconds,
             }
             save(self.folder.checkpoints, self.steps, state)
-            self.folder.save_policy(self.agent.algorithm.policy.state_dict(), self.worlds.union, self.config)
+            self.folder.save_policy(self.agent.weights, self.worlds.union, self.config)
         self._since_checkpoint = 0
 
     def _normalizer_rows(self, found: Checkpoint | None) -> Rows:
@@ -318,7 +320,6 @@ class Life:
     def _go_to(self, found: Checkpoint) -> None:
         state = found.state
         self.segment, self.steps_here = state["segment"], state["steps_here"]
-        self.segment_start = state["segment_start"]
         self._ends, self._evaluated_at, self._success = state["ends"], state["evaluated_at"], state["success"]
         self._segments.load_state_dict(state.get("segments", {}))  # older checkpoints know fixed ones only
         self._clock.add(state["seconds"])

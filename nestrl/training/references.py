@@ -137,9 +137,9 @@ def stored_curves(path: Path, episodes: int | None = None) -> dict[int, Curve]:
         raise BadConfig(f"{path} is damaged ({error}); delete it and make it again with `nestrl reference`.") from error
 
 
-def tells_outcomes(path: Path) -> bool:
-    """Return whether all curves in a file tell which episodes succeeded."""
-    return all("outcomes" in curve for curve in _as_written(path).values())
+def tells_outcomes(path: Path, episodes: int) -> bool:
+    """Return whether all curves in a file tell of the first so many starts which episodes succeeded."""
+    return all("outcomes" in curve and curve["episodes"] >= episodes for curve in _as_written(path).values())
 
 
 def _as_written(path: Path) -> dict[str, Any]:

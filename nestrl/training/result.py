@@ -23,7 +23,7 @@ from nestrl.evaluation.rollouts import Episodes, unpacked
 from nestrl.evaluation.statistics import Interval, wilson_interval
 from nestrl.training.config import RunConfig
 from nestrl.training.loaded import load
-from nestrl.training.references import Versions, find_references, how_to_make, missing_references
+from nestrl.training.references import Curve, Versions, find_references, how_to_make, missing_references
 from nestrl.training.run_folder import RunFolder
 
 
@@ -78,8 +78,17 @@ class Run:
         """
         if not (self.curves.complete and self.folder.reported):
             raise BadConfig(f"{self.path} is not finished; go on with: {self.folder.resuming}")
-        references = long_enough(find_references(self.config, self._versions_then()), self.curves)
-        return metrics(self.curves, references, self.config.target_success)
+        return metrics(self.curves, long_enough(self._references, self.curves), self.config.target_success)
+
+    @property
+    def how_to_compare(self) -> str | None:
+        """The sentence that says which reference curves forward transfer lacks, and how to make them; None if none."""
+        missing = missing_references(self.config, self._references)
+        return how_to_make(missing, self.path) if missing else None
+
+    @property
+    def _references(self) -> dict[str, Curve]:
+        return find_references(self.config, self._versions_then())
 
     def _versions_then(self) -> Versions | None:
         try:
@@ -111,21 +120,19 @@ def counts(episodes: Episodes) -> dict[str, int]:
 
 def summary(
     config: RunConfig,
-    folder: Path,
     curves: SuccessCurves,
     final_success: Mapping[str, Mapping[str, int]],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return the content of metrics.json: `final_success` as `counts` says of each task, `seconds` by activity."""
-    references = find_references(config)
-    missing = missing_references(config, references)
     spent = sum(seconds.values())
+    values = asdict(metrics(curves, {}, config.target_success))
+    lasting = [name for name in values if not name.startswith("forward_transfer")]  # needs what may come later
     return {
-        "metrics": asdict(metrics(curves, long_enough(references, curves), config.target_success)),
-        "definitions": {name: measure.definition for name, measure in MEASURES.items()},
+        "metrics": {name: values[name] for name in lasting},
+        "definitions": {name: MEASURES[name].definition for name in lasting if name in MEASURES},
         "segments": config.segments,
         "target_success": config.target_success,
-        "missing_references": how_to_make(missing, folder) if missing else None,
         "tasks": curves.task_names,
         "retention": retention_matrix(curves).tolist(),
         "final_success": final_success,

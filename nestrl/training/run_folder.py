@@ -5,7 +5,8 @@ versions.json      of Python, the packages and the processor that the numbers de
 command.txt        the command that began the run
 log.jsonl          all that was logged, one JSON object a line
 curves.json        success of every task at every evaluation: all metrics come from here
-metrics.json       retention matrix, metrics with their definitions, final success, where the time went
+metrics.json       retention matrix, metrics with their definitions, final success, where the time went; without forward
+                   transfer, since the reference curves that it needs may come later (`Run.metrics` has it)
 policy.safetensors the policy's weights, and policy.json what is needed to use them
 checkpoints/       the last two, each enough to go on exactly
 """
@@ -17,6 +18,8 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,15 @@ class RunFolder:
         """The command, for a shell, that goes on with the run."""
         return f"nestrl resume {shlex.quote(str(self.path))}"
 
+    @property
+    def what_is_saved(self) -> str:
+        """What somebody whose run was broken off wants to know, in a sentence."""
+        if self.reported:
+            return f"The run in {self.path} is finished, and all of it is saved."
+        saved = any(self.checkpoints.glob("*"))
+        what = "What the last checkpoint holds is safe; go on" if saved else "Nothing is saved yet; begin anew"
+        return f"{what} with: {self.resuming}"
+
     def require_free(self) -> None:
         """Raise RunExists if there is something already, other than what a kill in `create` has left."""
         if not os.path.lexists(self.path):
@@ -93,6 +105,15 @@ class RunFolder:
             remedy = resume if self.begun else "it holds no run, so move it away"
             raise RunExists(
                 f"{self.path} exists already and is never overwritten; {remedy}, or choose another place with --folder."
+            )
+
+    def require_begun_as(self, config: RunConfig) -> None:
+        """Raise BadConfig where the run in it was begun with another configuration, but for the device."""
+        begun, wanted = self.config_as_written(), config.as_written
+        if replace(begun, agent=replace(begun.agent, device=wanted.agent.device)) != wanted:
+            raise BadConfig(
+                f"{self.path} holds a run of another configuration; go on with it by `{self.resuming}`, or choose "
+                "another place."
             )
 
     def create(self, config: RunConfig) -> None:
@@ -142,9 +163,9 @@ class RunFolder:
         except BadConfig:
             return [f"versions.json cannot be read: whether {self.path} goes on bit for bit is not known"]
         return [
-            f"this run began with {name} {then[name]}, here is {now}: it will not go on bit for bit"
-            for name, now in versions().items()
-            if name != "git" and then.get(name, now) != now
+            f"this run began with {name} {before}, here is {now or 'none'}: it will not go on bit for bit"
+            for name, before, now in changes_since(then)
+            if name != "git"
         ]
 
     def save_curves(self, curves: SuccessCurves) -> None:
@@ -249,6 +270,13 @@ def versions() -> dict[str, str | None]:
     return found | {"git": _commit(Path(__file__).parents[2])}
 
 
+def changes_since(then: Mapping[str, str | None]) -> list[tuple[str, str | None, str | None]]:
+    """Return (name, version then, version now) of what is not the same; what `then` does not name is left out."""
+    here = versions()
+    return [(name, before, here.get(name)) for name, before in then.items() if before != here.get(name)]
+
+
+@cache
 def _processor() -> str | None:
     """Return the model's name where the system tells it, else the architecture."""
     with suppress(OSError):
@@ -259,6 +287,7 @@ def _processor() -> str | None:
     return platform.processor() or platform.machine() or None
 
 
+@cache  # the code that runs is that of the first look, whatever is committed meanwhile
 def _commit(clone: Path) -> str | None:
     if not (clone / ".git").exists():
         return None

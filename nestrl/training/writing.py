@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from nestrl.errors import BadConfig, DamagedCheckpoint, NestrlError, RunExists
 
@@ -134,7 +134,10 @@ class Log:
             self._file.truncate(length)
             self._file.seek(0, os.SEEK_END)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """Close the file and let others write; on a full disk the last lines are lost, and resume writes them again."""
         with suppress(OSError):
             self._file.close()

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pytest
 
 from nestrl.errors import BadConfig
 from nestrl.studies.plan import read_plan
+from nestrl.studies.pool import Job
 from nestrl.studies.references import found_references, reference_jobs, what_is_missing
 from nestrl.studies.study import read_references
-from nestrl.training.from_scratch import alone_from_scratch
+from nestrl.tasks.sequence import Segment
+from nestrl.training.from_scratch import alone_from_scratch, store
 from nestrl.training.references import store_curve, stored_curves
-from nestrl.training.run_folder import versions
+from nestrl.training.run_folder import RunFolder, versions
+from nestrl.training.trainer import run
 from nestrl.training.writing import only_one_writes
 
 STEPS, OUTCOMES = np.array([0, 600]), np.array([[False] * 4, [True, False] * 2])
@@ -31,11 +35,14 @@ def test_missing_curves_are_named_and_made_once_a_task_seed_and_regime(study_fil
 
     jobs = reference_jobs(plan, tmp_path / "runs", {})
     assert len(jobs) == 2 * 2 * 2  # alone, a task with a head of its own learns as with a shared one
-    for folder, (job, task) in jobs.items():
+    for folder, job in jobs.items():
         assert job.folder == folder
-        assert job.config.sequence.task_names == (task,)
         assert job.config.method == "finetune"
-    assert sorted({job.config.seed for job, _ in jobs.values()}) == [0, 1]
+    assert sorted(_tasks_and_seeds(jobs)) == sorted([("calm", 0), ("calm", 1), ("windy", 0), ("windy", 1)] * 2)
+
+
+def _tasks_and_seeds(jobs: Mapping[Path, Job]) -> list[tuple[str, int]]:
+    return [(*job.config.sequence.task_names, job.config.seed) for job in jobs.values()]
 
 
 def test_stored_curves_are_found_and_not_made_again(study_file: Path, tmp_path: Path) -> None:
@@ -50,8 +57,21 @@ def test_stored_curves_are_found_and_not_made_again(study_file: Path, tmp_path: 
     assert (found["calm"]["steps"], found["calm"]["success"]) == ([0, 600], [0.0, 0.5])
     (missing,) = what_is_missing(plan, found_references(plan, {}))
     assert "windy" in missing and "calm" not in missing
-    made = sorted((task, job.config.seed) for job, task in reference_jobs(plan, tmp_path / "runs", {}).values())
+    made = sorted(_tasks_and_seeds(reference_jobs(plan, tmp_path / "runs", {})))
     assert made == [("calm", 0), ("windy", 0), ("windy", 1)]
+
+
+def test_a_curve_that_another_study_has_begun_under_another_name_goes_on(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text(study_file.read_text() + "references: 1\n")
+    plan = read_plan(study_file)
+    place, job = next(iter(reference_jobs(plan, tmp_path, {}).items()))
+    task = replace(job.config.sequence.tasks[0], name="still")
+    sequence = replace(job.config.sequence, tasks=(task,), segments=(Segment("still", 600),))
+    begun = replace(job.config, sequence=sequence)
+    RunFolder(place).create(begun)
+    assert reference_jobs(plan, tmp_path, {})[place].config == begun.as_written
+    store(run(begun, place, resume=True))
+    assert [task for task, _ in _tasks_and_seeds(reference_jobs(plan, tmp_path, {}))] == ["windy"]
 
 
 def test_curves_are_of_the_starts_that_the_runs_have(study_file: Path) -> None:
@@ -61,6 +81,8 @@ def test_curves_are_of_the_starts_that_the_runs_have(study_file: Path) -> None:
     path = store_curve(alone, "calm", STEPS, first_easier)
     found = found_references(plan, {})["shared"]["tiny-2"]["calm"]
     assert (found["success"], found["same_starts"]) == ([0, 1], True)
+    cells = [replace(cell, config=replace(cell.config, evaluation_episodes=200)) for cell in plan.cells]
+    assert not found_references(replace(plan, cells=tuple(cells)), {})["shared"]["tiny-2"]["calm"]["same_starts"]
     assert stored_curves(path)[0][1].tolist() == [0, 0.04]
 
     older = json.loads(path.read_text())
@@ -98,7 +120,7 @@ def test_what_runs_were_compared_with_stays_when_other_versions_are_installed(
     assert found_references(plan, {}, then) == before
     path.unlink()
     assert found_references(plan, before, then) == before
-    assert [task for _, task in reference_jobs(plan, tmp_path, before, then).values()] == ["windy"]
+    assert [task for task, _ in _tasks_and_seeds(reference_jobs(plan, tmp_path, before, then))] == ["windy"]
 
 
 def test_a_task_that_no_segment_trains_needs_no_curve(study_file: Path, tmp_path: Path) -> None:
@@ -106,7 +128,7 @@ def test_a_task_that_no_segment_trains_needs_no_curve(study_file: Path, tmp_path
     cell = plan.cells[0]
     sequence = replace(cell.config.sequence, segments=cell.config.sequence.segments[:1])
     plan = replace(plan, references=1, cells=(replace(cell, config=replace(cell.config, sequence=sequence)),))
-    assert [task for _, task in reference_jobs(plan, tmp_path, {}).values()] == ["calm"]
+    assert [task for task, _ in _tasks_and_seeds(reference_jobs(plan, tmp_path, {}))] == ["calm"]
     assert "windy" not in what_is_missing(plan, found_references(plan, {}))[0]
 
 

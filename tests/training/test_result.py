@@ -78,7 +78,7 @@ def test_metrics_file_says_where_the_time_went(finished: Run) -> None:
     assert set(summary["seconds"]) == {"training", "evaluation", "checkpoint", "final evaluation"}
     assert 0 < summary["share_of_evaluation"] < 1
     assert summary["metrics"]["average_performance"] == pytest.approx(finished.metrics.average_performance)
-    assert f"nestrl reference {finished.path}" in summary["missing_references"]
+    assert f"nestrl reference {finished.path}" in str(finished.how_to_compare)
     assert finished.final_success.keys() == {"calm", "windy"}
 
 

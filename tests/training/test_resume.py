@@ -145,7 +145,7 @@ def test_ctrl_c_saves_between_evaluations_and_resumes_exactly(
         run(tiny_config(), tmp_path / "stopped", display=StopAt(steps, number))
     assert f"nestrl resume {tmp_path / 'stopped'}" in "".join(stop.value.__notes__)
     saved = load_newest(tmp_path / "stopped" / "checkpoints")
-    saved_steps = saved.state["segment_start"] + saved.state["steps_here"] if saved else 0
+    saved_steps = int(saved.path.name.split("-")[1]) if saved else 0
     assert steps <= saved_steps < steps + 100
 
     run(tiny_config(), tmp_path / "stopped", resume=True)
@@ -262,10 +262,8 @@ def test_evaluation_leaves_pauses_where_they_are(tmp_path: Path) -> None:
 
 def test_other_process_cannot_write_the_same_run(tmp_path: Path) -> None:
     run(tiny_config(), tmp_path / "run")
-    log = Log(tmp_path / "run" / "log.jsonl")
-    with pytest.raises(RunExists, match="another process"):
+    with Log(tmp_path / "run" / "log.jsonl"), pytest.raises(RunExists, match="another process"):
         run(tiny_config(), tmp_path / "run", resume=True)
-    log.close()
 
 
 def test_a_run_whose_checkpoints_were_removed_is_left_as_it_is(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nestrl.errors import BadConfig
+from nestrl.studies.ledger import remove_torn_line
 from nestrl.studies.tuning.plan import Options, Search, TunePlan, described_now
 
 try:
@@ -91,9 +92,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """Open the journal, or begin one; a line that a kill has torn is removed."""
-        content = path.read_bytes() if path.is_file() else b""
-        if not content.endswith(b"\n") and content:
-            path.write_bytes(content[: content.rfind(b"\n") + 1])
+        remove_torn_line(path)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)  # Optuna's own, left by a kill
         self._path, self._storage = path, _storage(path)
         self._studies: dict[str, optuna.Study] = {}

@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import average_performance
-from nestrl.studies.outcome import drop_older_checkpoints, is_finished
+from nestrl.studies.outcome import is_finished
 from nestrl.studies.pool import Job, Pool
 from nestrl.studies.running import alone, print_line, process_of, stopped
 from nestrl.studies.study import Places, note_versions, places, write_what_is_run
 from nestrl.studies.tuning.journal import Journal, Proposal, outcomes
 from nestrl.studies.tuning.plan import TunePlan, read_tune_plan
 from nestrl.studies.tuning.results import table, write_results
+from nestrl.training.checkpoint import keep_newest
 from nestrl.training.result import Run
 from nestrl.training.run_folder import RunFolder
 
@@ -95,7 +95,8 @@ class Tuning:
             Job(life, search.config(search.lives[life], proposal.options), folder) for life, folder in folders.items()
         ]
         for job in jobs:
-            _refuse_another_run(job)
+            if RunFolder(job.folder).begun:
+                RunFolder(job.folder).require_begun_as(job.config)
         proposal.begin([job.folder for job in jobs])
         return _Trial(proposal, jobs)
 
@@ -131,13 +132,5 @@ def _lives_and_minutes(jobs: Sequence[Job]) -> tuple[dict[str, float], float]:
         run = Run(job.folder)
         lives[job.name] = average_performance(run.curves)
         seconds += sum(run.folder.summary()["seconds"].values())
-        drop_older_checkpoints(job.folder)
+        keep_newest(run.folder.checkpoints)
     return lives, seconds / 60
-
-
-def _refuse_another_run(job: Job) -> None:
-    folder = RunFolder(job.folder)
-    if folder.begun and folder.config_as_written() != job.config.as_written:
-        raise BadConfig(
-            f"{job.folder} holds another run than this search would make there; move {job.folder.parent} away."
-        )
