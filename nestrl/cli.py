@@ -153,8 +153,8 @@ def report(
 
     Args:
         runs: Folders of finished runs; or one folder of a study's results, which the report is written into.
-        picture: Runs: draw success over the life and the matrices into this file (.png, .svg or .pdf), too; of a nested
-            agent, how its levels worked, beside it as levels.png.
+        picture: Runs: draw success over the life and the matrices into this file (.png, .svg or .pdf), too, of what is
+            not finished as far as it is; of a nested agent, how its levels worked, beside it as levels.png.
         baseline: Study: the method that the others are compared with; by default cloning, else the first.
         allow_mixed: Study: runs made under different conditions are flagged, not refused.
         per_order: Study: draw the retention matrices of each order, too.
@@ -178,27 +178,13 @@ def report(
     if baseline or allow_mixed or per_order:
         raise BadConfig("--baseline, --allow-mixed and --per-order are for a study's folder, not for runs.")
     opened = _open_runs(runs)
+    if picture:  # first: what follows refuses runs that are not finished
+        levels = draw_levels(opened, picture)
+        draw_skills(opened, picture)
+        print(f"Drew {', '.join(map(str, [picture, *levels]))}\n")
     for run in opened:
         print(f"{run.path}\n\n{retention_table(run)}\n")
     print(comparison_table(opened))
-    if picture:
-        levels = draw_levels(opened, picture)
-        draw_skills(opened, picture)
-        print(f"\nDrew {', '.join(map(str, [picture, *levels]))}")
-
-
-@app.command(name="picture")
-def picture(runs: Positional[tuple[Path, ...]], out: Path = Path("skills.png")) -> None:
-    """Draw skills kept and lost: success over the life, and retention matrices, a column for each sequence and method.
-
-    Args:
-        runs: Folders of runs; unfinished ones are drawn as far as they are.
-        out: The file: .png, .svg or .pdf.
-    """
-    from nestrl.report.pictures import draw_skills
-
-    draw_skills(_open_runs(runs), out)
-    print(f"Drew {out}")
 
 
 @app.command(name="video")
@@ -239,9 +225,10 @@ def study(file: Positional[Path], only: tuple[str, ...] = (), status: bool = Fal
     from nestrl.studies.running import run_study
     from nestrl.studies.status import status as status_table
 
-    if not status:
-        run_study(file, only=only, retry_failed=retry_failed)
+    done = None if status else run_study(file, only=only, retry_failed=retry_failed)
     show(status_table(file))
+    if done and done.n_failed:
+        raise NestrlError(f"{done.n_failed} runs have failed, as said above; mend the cause, and add --retry-failed.")
 
 
 @app.command(name="tune")

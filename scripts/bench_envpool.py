@@ -4,7 +4,8 @@
     python scripts/bench_envpool.py --official   # and the official package under stable-baselines3's SubprocVecEnv
 
 Wants the extra envpool and a machine that does nothing else; absolute numbers drift with the machine. PPO is cw10's
-learner, with one thread. `--official` installs metaworld 3.1.1 and stable-baselines3 into runs/metaworld-venv.
+learner but for its first noise and the scale of its rewards, with one thread. `--official` installs metaworld 3.1.1 and
+stable-baselines3 into runs/metaworld-venv.
 """
 
 import argparse

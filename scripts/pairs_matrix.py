@@ -63,10 +63,11 @@ def beside_chance(lives: Lives, reference_errors: Mapping[str, float]) -> str:
             surely.append(f"{task} after {before} ({mean:.2f})")
     return (
         f"{missed} of {len(pairs)} pairs are under {GOAL:.2f}; if nothing were transferred at all, {by_chance:.0f} "
-        f"would be. {len(surely)} are lower than chance explains (one-sided 5 %, as {len(pairs) / 20:.0f} would be in "
-        f"that case): {', '.join(surely)}. Chance is how forward transfer differs between lives, by a standard "
-        f"deviation of {firsts:.2f} where nothing comes before and {later:.2f} after the same task, and what few "
-        f"reference curves leave open (a standard error of {np.mean(list(reference_errors.values())):.2f} a task)."
+        f"would be. {len(surely)} are lower than chance explains (one-sided 5 %, which chance alone passes "
+        f"{len(pairs) / 20:.1f} times at most): {', '.join(surely)}. Chance is how forward transfer differs between "
+        f"lives, by a standard deviation of {firsts:.2f} where nothing comes before (the first of these counts) and "
+        f"{later:.2f} after the same task (the second), and what few reference curves leave open (a standard error of "
+        f"{np.mean(list(reference_errors.values())):.2f} a task)."
     )
 
 

@@ -1,5 +1,6 @@
 """Each verb, and that mistakes end with one sentence and an exit code."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,17 @@ tasks:
   - {name: calm, env: TinyPoint-v0}
   - {name: windy, env: TinyPoint-v0, kwargs: {wind: 0.1}}
 steps: 200
+"""
+STUDY_THAT_DIVERGES = """
+name: broken
+sequences: [mine.yaml]
+seeds: 1
+methods: {finetune: {}}
+imports: [tiny_worlds]
+run:
+  agent.network: [16]
+  agent.n_envs: 8
+  agent.hyperparameters: {n_steps: 8, learning_rate: 1.0e30}
 """
 
 
@@ -76,7 +88,7 @@ def test_a_life_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     main(["compare", "runs/mine-cloning-s3", "runs/mine-finetune-s3"])
     assert "mine finetune" in capsys.readouterr().out
     main(["report", "runs/mine-cloning-s3", "--picture", "report.png"])
-    main(["picture", "runs/mine-cloning-s3", "runs/mine-finetune-s3", "--out", "skills.svg"])
+    main(["report", "runs/mine-cloning-s3", "runs/mine-finetune-s3", "--picture", "skills.svg"])
     assert Path("report.png").stat().st_size > 5_000
     assert Path("skills.svg").stat().st_size > 5_000
 
@@ -99,6 +111,18 @@ def test_levels_of_the_nested_agent_and_of_its_runs(capsys: pytest.CaptureFixtur
     updates = [int(rows[level].rstrip(" |").split()[-1]) for level in ("task_code", "fast_policy", "dual_weights")]
     assert updates[0] == updates[1] > updates[2] > 0
     assert "--method nested" in fails(capsys, "levels", "runs/mine-finetune-s0")
+
+
+@pytest.mark.learning
+def test_a_study_with_a_run_that_fails_ends_as_a_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE / "training"), *sys.path]))
+    Path("mine.yaml").write_text(SEQUENCE)
+    Path("study.yaml").write_text(STUDY_THAT_DIVERGES)
+    assert "1 runs have failed" in fails(capsys, "study", "study.yaml")
+    assert "NaN or infinite" in Path("results/broken/finished.jsonl").read_text()
+    assert "1 runs have failed" in fails(capsys, "study", "study.yaml")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +162,7 @@ def test_levels_of_the_nested_agent_and_of_its_runs(capsys: pytest.CaptureFixtur
         (["evaluate", "nowhere"], "not a run folder"),
         (["compare"], "at least one run"),
         (["compare", "nowhere"], "not a run folder"),
-        (["picture", "nowhere"], "not a run folder"),
+        (["report", "nowhere", "--picture", "skills.svg"], "not a run folder"),
         (["reference", "mixed-11"], "mixed-10"),
         (["check", "CartPoole-v1"], "CartPole"),
         (["levels", "nowhere"], "not a run folder"),

@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -20,8 +21,8 @@ from nestrl.tasks.sequence import Task
 
 OUR_IDS = "nestrl/"
 """In the ids of our own environments, which declare the scales of their observations."""
-SUCCESS_KEYS = ("is_success", "success")
-"""Entries of a step's info, either of which tells that an episode has succeeded."""
+SUCCESS_KEYS = ("is_success", "success", "solved")
+"""Entries of a step's info, any of which tells that an episode has succeeded; the last is MyoSuite's."""
 DIVERGED_KEYS = ("diverged",)
 """An entry of a step's info that tells that the simulation broke down, and its episode has ended with that."""
 
@@ -59,6 +60,16 @@ def make_environment(task: Task, n: int, *, evaluation: bool = False) -> VectorE
             f"{task.env_id} could not be made{arguments}: {in_words(error)}. "
             f"Try gymnasium.make({task.env_id!r}) by itself, and check the task's arguments."
         ) from error
+
+
+def make_single(spec: EnvSpec, given: Mapping[str, Any], **ways: Any) -> gymnasium.Env[Any, Any]:
+    """Return one simulation with a task's arguments as an ordinary environment; `ways` are gymnasium.make's own.
+
+    EnvPool takes a limit of steps itself, which gymnasium.make would take for its own.
+    """
+    if spec.id.startswith(PREFIX):
+        return gymnasium.make(replace(spec, kwargs=spec.kwargs | dict(given)), **ways)
+    return gymnasium.make(spec, **given, **ways)
 
 
 def _own_vector(spec: EnvSpec, n: int, given: dict[str, Any]) -> VectorEnv[Any, Any, Any] | Exception | None:

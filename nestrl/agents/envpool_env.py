@@ -38,7 +38,8 @@ NOT_THE_TASKS = (
     *("num_envs", "batch_size", "num_threads", "max_num_players", "thread_affinity_offset"),
     *("base_path", "seed", "env_seed", "gym_reset_return_info", "reward_threshold"),
 )
-"""Arguments that all tasks have and none is to be given."""
+"""Arguments that all tasks have and none is to be given: they are set here, do nothing, or break what reads EnvPool."""
+MOST_THREADS = 1024  # EnvPool ends the process where so many cannot be started
 
 SEEDS = 2**31  # EnvPool keeps a seed in 32 bits with a sign
 
@@ -127,7 +128,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
 
     @property
     def simulations(self) -> Any:
-        """EnvPool's own, which restart no episode by themselves. Raises ResetNeeded before the first reset."""
+        """EnvPool's own, which restart in the step after an episode. Raises ResetNeeded before the first reset."""
         if self._pool is None:
             raise gymnasium.error.ResetNeeded("EnvPool's simulations are made by reset(); call it before step().")
         return self._pool
@@ -167,17 +168,21 @@ class EnvPoolEnv(gymnasium.Env[Any, Any]):
         self.observation_space = self._vector.single_observation_space
         self.action_space = self._vector.single_action_space
         self.max_episode_steps = self._vector.max_episode_steps
+        self._over = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed)
         observations, infos = self._vector.reset(seed=seed)
+        self._over = False
         return _row(observations, 0), _row(infos, 0)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Advance the simulation, which stays where its episode has ended."""
+        """Advance the simulation. Raises ResetNeeded where its episode has ended, and EnvPool would begin another."""
+        if self._over:
+            raise gymnasium.error.ResetNeeded("the episode has ended; call reset() before step().")
         observations, rewards, terminated, truncated, info = self._vector.simulations.step(np.asarray(action)[None])
-        told = _row(_told(info), 0)
+        told, self._over = _row(_told(info), 0), bool(terminated[0] or truncated[0])
         return _row(observations, 0), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), told
 
     def render(self) -> Any:
@@ -225,9 +230,9 @@ def _give_back_memory() -> None:
 
 
 def _check_threads(num_threads: int) -> None:
-    """Raise BadConfig for less than one thread, which EnvPool would die of; warn of more threads than cores."""
-    if not isinstance(num_threads, int) or num_threads < 1:
-        raise BadConfig(f"num_threads is {num_threads!r}; it must be a whole number above 0.")
+    """Raise BadConfig for a number of threads that EnvPool would die of; warn of more threads than cores."""
+    if type(num_threads) is not int or not 1 <= num_threads <= MOST_THREADS:
+        raise BadConfig(f"num_threads is {num_threads!r}; it must be a whole number from 1 to {MOST_THREADS}.")
     cores = len(os.sched_getaffinity(0))
     if num_threads > cores:
         warnings.warn(
@@ -240,6 +245,10 @@ def _pool_spec(task_id: str, options: dict[str, Any]) -> Any:
     """Return EnvPool's description of a task; BadConfig with all arguments and their defaults if one is wrong."""
     envpool = _envpool()
     try:
+        if refused := options.keys() & set(NOT_THE_TASKS):
+            raise ValueError(f"{', '.join(sorted(refused))} cannot be given")
+        if options.get("max_episode_steps", 1) < 1:
+            raise ValueError("an episode has at least one step")
         return envpool.make_spec(task_id, num_envs=1, batch_size=1, seed=0, **options)  # none of these is free
     except (TypeError, ValueError, AssertionError) as error:
         defaults = envpool.make_spec(task_id).config._asdict()

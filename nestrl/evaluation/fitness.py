@@ -14,7 +14,8 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from gymnasium.utils.env_checker import data_equivalence
 from stable_baselines3.common.env_checker import check_env as stable_baselines3_check
 
-from nestrl.agents.environments import SUCCESS_KEYS, find_spec
+from nestrl.agents.environments import SUCCESS_KEYS, find_spec, make_single
+from nestrl.agents.envpool_env import PREFIX
 from nestrl.errors import BadConfig, EnvironmentFault, in_words
 from nestrl.evaluation.rollouts import LONGEST_EPISODE
 from nestrl.tasks.union import UnionSpace
@@ -72,7 +73,7 @@ def check_environment(env_id: str, env_kwargs: Mapping[str, Any] | None = None) 
     spec = find_spec(env_id)
 
     def make() -> gym.Env[Any, Any]:
-        return gym.make(spec, disable_env_checker=True, **(env_kwargs or {}))
+        return make_single(spec, env_kwargs or {}, disable_env_checker=True)
 
     findings = [*_first_make(env_id, make)]
     findings += _guarded("gymnasium's checker", _gymnasium, make)
@@ -197,7 +198,7 @@ def _behaviour(make: Make) -> Iterator[Finding]:
         return
     yield from _numbers(sample)
     yield from _horizon(sample, limit)
-    yield from _success(sample, hint)
+    yield from _success(sample, hint, spoken=not (env.spec and env.spec.id.startswith(PREFIX)))
     yield from _speed(sample)
 
 
@@ -270,6 +271,9 @@ def _horizon(sample: Sample, limit: int | None) -> Iterator[Finding]:
     remedy = "Register it with max_episode_steps=..., so that every episode ends."
     if limit is not None and limit > LONGEST_EPISODE:
         yield Finding("error", f"episodes may have {limit} steps, more than {LONGEST_EPISODE}", "Split the task.")
+    elif limit is not None and not sample.returns and len(sample.rewards) > limit:
+        what = f"no episode ended within {len(sample.rewards)} steps, though its limit is said to be {limit}"
+        yield Finding("error", what, "Let it end with terminated or truncated; nothing here would ever end it.")
     elif limit is not None:
         yield Finding("ok", f"episodes end after at most {limit} steps")
     elif not sample.returns:
@@ -281,14 +285,13 @@ def _horizon(sample: Sample, limit: int | None) -> Iterator[Finding]:
         yield Finding("ok", "the environment ends its episodes itself")
 
 
-def _success(sample: Sample, hint: float | None) -> Iterator[Finding]:
+def _success(sample: Sample, hint: float | None, spoken: bool) -> Iterator[Finding]:
+    """`spoken`: whether whoever asks could make the environment tell, which EnvPool's are not."""
     if sample.success_key is None:
         random = f"random actions reach {np.max(sample.returns):.4g} at best" if sample.returns else "unknown yet"
         example = f", e.g. {hint:g}, its registered reward_threshold" if hint is not None else ""
-        remedy = (
-            'Put info["is_success"] into what step() returns, or give the task a success_threshold on the return of '
-            f"an episode ({random}{example})."
-        )
+        give = 'Put info["is_success"] into what step() returns, or give' if spoken else "Give"
+        remedy = f"{give} the task a success_threshold on the return of an episode ({random}{example})."
         yield Finding("warn", "nothing tells whether an episode succeeded", remedy)
         return
     yield Finding("ok", f'info["{sample.success_key}"] tells success')

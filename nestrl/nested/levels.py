@@ -39,20 +39,20 @@ LEVELS = (
         "acts; is consolidated into the slow policy",
     ),
     LevelSpec(
-        "meta_controller",
-        "orders: share of retention, step size by depth and of the code, exploration noise",
-        "16 gradient steps",
-        "progress, success and its slope, drift over its limit, tasks known, agreement of the gradients",
-        "outer objective: new skill - drift over its limit",
-        "task code, fast policy",
-    ),
-    LevelSpec(
         "dual_weights",
         "one weight a task",
         "gradient step",
         "drift of each old task",
         "maximise sum of weight x (drift - limit)",
         "weigh the drift in the fast policy's step",
+    ),
+    LevelSpec(
+        "meta_controller",
+        "orders: share of retention, step size by depth and of the code, exploration noise",
+        "consult_every (16) gradient steps",
+        "progress, success and its slope, drift over its limit, tasks known, agreement of the gradients",
+        "outer objective: new skill - drift over its limit",
+        "task code, fast policy",
     ),
     LevelSpec(
         "rival",

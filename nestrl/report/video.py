@@ -12,7 +12,7 @@ import imageio.v3
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from nestrl.agents.environments import asked, find_spec, succeeded
+from nestrl.agents.environments import asked, find_spec, make_single, succeeded
 from nestrl.errors import BadConfig, EnvironmentFault, in_words
 from nestrl.evaluation.rollouts import LONGEST_EPISODE, endless
 from nestrl.tasks.sequence import Task
@@ -90,7 +90,7 @@ def _with_pictures(task: Task) -> gymnasium.Env[Any, Any]:
     """Return one simulation of the task as it is evaluated, with pictures; EnvironmentFault where it gives none."""
     spec = find_spec(task.env_id)
     try:
-        return gymnasium.make(spec, render_mode="rgb_array", **task.arguments(evaluation=True))
+        return make_single(spec, task.arguments(evaluation=True), render_mode="rgb_array")
     except Exception as error:  # each environment refuses in its own way
         raise EnvironmentFault(
             f"{task.env_id} gives no pictures (render_mode='rgb_array'): {in_words(error)}. Name the "

@@ -68,6 +68,11 @@ class Study:
     """Why the plan's file could not be read, so that nobody knows what is left to run; empty where it could."""
 
     @property
+    def n_failed(self) -> int:
+        """Number of runs that could not come to their end."""
+        return sum(not record.finished for record in self.records)
+
+    @property
     def left(self) -> tuple[Cell, ...]:
         """The runs that have not ended yet."""
         ended = {record.cell for record in self.records}

@@ -4,6 +4,7 @@ The order of CW10 and CW20, their steps and their horizon: Wołczyk et al., Cont
 Continual Reinforcement Learning, 2021, section 4. Differs from it in what docs/continual_world.md lists.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
@@ -34,7 +35,7 @@ POINTMAZE |= {"medium": "PointMaze_MediumDense-v3", "large": "PointMaze_LargeDen
 DESCRIPTIONS = {
     "cw10": "Continual World: ten Meta-World tasks (needs the extra envpool)",
     "cw10-fast": "cw10 in half of the steps (envpool)",
-    "cw20": "cw10 twice, each visit a task of its own (envpool)",
+    "cw20": "cw10 twice, the second time as ten tasks of their own (envpool)",
     "fetch-4": "Fetch reaches, pushes, slides, picks and places (envpool)",
     "pointmaze-4": "a ball in an open room, a U, a medium and a large maze (envpool)",
 }
@@ -47,9 +48,11 @@ def meta_world_task(name: str) -> Task:
 
 
 def continual_world(name: str, visits: int, steps: int) -> TaskSequence:
-    """Return CW10's tasks, so many times over; each visit counts as a new task."""
-    segments = tuple(Segment(task, steps) for task in CW10 * visits)
-    return TaskSequence(name, tuple(map(meta_world_task, CW10)), segments, visits > 1, META_WORLD_LEARNER)
+    """Return CW10's tasks, so many times over; as in the paper each visit has a label and a head of its own."""
+    first = tuple(map(meta_world_task, CW10))
+    again = (replace(task, name=f"{task.name}-{visit}") for visit in range(2, visits + 1) for task in first)
+    tasks = (*first, *again)
+    return TaskSequence(name, tasks, tuple(Segment(task.name, steps) for task in tasks), agent=META_WORLD_LEARNER)
 
 
 def envpool_sequence(name: str, ids: dict[str, str], steps: int) -> TaskSequence:

@@ -25,7 +25,10 @@ from nestrl.training.worlds import FINAL_SEED, Worlds
 
 
 class LoadedAgent:
-    """An agent from a run's folder. It acts in the tasks of its sequence; `task_names` says which."""
+    """An agent from a run's folder. It acts in the tasks of its sequence; `task_names` says which.
+
+    config: the run's RunConfig. union: the space that holds the observations and actions of all its tasks.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Read configuration, policy and what the method knows; the global random generators stay as they are.
@@ -81,7 +84,10 @@ class LoadedAgent:
         return (actions[0] if single else actions), None
 
     def evaluate(self, episodes: int = 100) -> dict[str, Interval]:
-        """Return the success of each task over whole episodes from fixed starts, with Wilson's 95 % interval."""
+        """Return the success of each task over whole episodes from fixed starts, with Wilson's 95 % interval.
+
+        Raises BadConfig for fewer than 1, EnvironmentFault where an environment cannot be made or fails.
+        """
         episodes = decode(int, episodes, "episodes")
         if episodes < 1:
             raise BadConfig(f"episodes is {episodes}; it must be at least 1.")
@@ -109,7 +115,14 @@ class LoadedAgent:
 
 
 def load(path: str | Path) -> LoadedAgent:
-    """Return the agent that a run has trained so far."""
+    """Return the agent that a run has trained so far.
+
+    The run's files run no code, but its configuration names modules (`imports`, environments, methods), and these are
+    imported: a stranger's run is as safe as the modules of such names that Python finds here.
+
+    Raises BadConfig when the folder holds no policy, or names what cannot be imported; DamagedCheckpoint when its
+    checkpoint cannot be used, or is missing and needed.
+    """
     return LoadedAgent(path)
 
 

@@ -93,8 +93,8 @@ def reference_key(config: RunConfig, task_name: str, made_with: Versions | None 
     physics = "envpool" if task.env_id.startswith(PREFIX) else "mujoco"
     return {
         "environment": task.env_id,
-        "arguments": dict(task.env_kwargs),
-        "evaluation_arguments": dict(task.evaluation_kwargs),
+        "arguments": _of_the_task(task.env_kwargs),
+        "evaluation_arguments": _of_the_task(task.evaluation_kwargs),
         "success_threshold": task.success_threshold,
         "steps": reference_steps(config.sequence, task_name),
         "agent": _plain(config.agent),
@@ -178,6 +178,11 @@ def how_to_make(missing: Sequence[str], run_folder: Path) -> str:
         f"Forward transfer needs reference curves of {', '.join(missing)}, trained from scratch; make them with: "
         f"nestrl reference {shlex.quote(str(run_folder))} --seeds 0 1 2"
     )
+
+
+def _of_the_task(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an environment's arguments without the threads that EnvPool steps it in, which change no number."""
+    return {name: value for name, value in arguments.items() if name != "num_threads"}
 
 
 def _digest(key: Mapping[str, Any]) -> str:

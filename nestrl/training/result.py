@@ -28,10 +28,13 @@ from nestrl.training.run_folder import RunFolder
 
 
 class Run:
-    """A run as it stands on disk; an unfinished one has curves, and gives its metrics when it is finished."""
+    """A run as it stands on disk; an unfinished one has curves, and gives its metrics when it is finished.
+
+    path: its folder. config: its RunConfig. folder: the same as a RunFolder, which reads each file.
+    """
 
     def __init__(self, path: str | Path) -> None:
-        """Read the run in a folder. Raises BadConfig when it is none."""
+        """Read the run in a folder. Raises BadConfig when it is none, or names modules that cannot be imported."""
         self.folder = RunFolder(path)
         self.path = self.folder.path
         self.config: RunConfig = self.folder.config()
@@ -41,7 +44,7 @@ class Run:
 
     @cached_property
     def curves(self) -> SuccessCurves:
-        """Success of every task at every evaluation."""
+        """Success of every task at every evaluation. Raises BadConfig where there is none yet, or it is damaged."""
         return self.folder.curves()
 
     def outcomes(self, task: str) -> NDArray[np.bool_]:
@@ -98,14 +101,20 @@ class Run:
 
     @property
     def final_success(self) -> dict[str, Interval]:
-        """Success of each task at the end, with Wilson's 95 % interval, on starts that the curves did not use."""
+        """Success of each task at the end, with Wilson's 95 % interval, on starts that the curves did not use.
+
+        Raises BadConfig if the run is not finished.
+        """
         return {
             task: wilson_interval(result["successes"], result["episodes"])
             for task, result in self.folder.summary()["final_success"].items()
         }
 
     def evaluate(self, episodes: int = 100) -> dict[str, Interval]:
-        """Evaluate the policy as it was saved last; return the success of each task with Wilson's 95 % interval."""
+        """Evaluate the policy as it was saved last; return the success of each task with Wilson's 95 % interval.
+
+        Raises what `nestrl.load` does.
+        """
         return load(self.path).evaluate(episodes)
 
 

@@ -41,6 +41,8 @@ def train(
     imports: modules that register environments, sequences or methods; a resumed run imports them again.
     folder: where the run goes, by default runs/<sequence>-<method>-s<seed>; raises RunExists if it is not free.
     display: what shows it meanwhile; by default a panel in a terminal, lines elsewhere.
+
+    Raises UnknownName or BadConfig for a configuration with a mistake, and what `nestrl.training.trainer.run` does.
     """
     config = configure(
         sequence, method, seed=seed, steps_scale=steps_scale, agent=agent, options=options, imports=imports
@@ -87,7 +89,8 @@ def _wanted_agent(sequence: TaskSequence, algorithm: Any) -> AgentConfig:
 def resume(folder: str | Path, *, display: Display | None = None) -> Run:
     """Go on with a run that was stopped, from its newest checkpoint, exactly as if it had never been.
 
-    Where the device that it began on cannot be used, it goes on on the CPU, and the display says so.
+    Where the device that it began on cannot be used, it goes on on the CPU, and the display says so. Raises BadConfig
+    where there is no run, and what `nestrl.training.trainer.run` does.
     """
     display = display or display_for_here()
     return run(for_here(RunFolder(folder).config(), display), folder, resume=True, display=display)

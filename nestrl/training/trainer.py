@@ -14,8 +14,10 @@ def run(config: RunConfig, folder: str | Path, *, resume: bool = False, display:
     With `resume`, go on from the newest checkpoint in `folder`; the result equals that of a run never stopped, to the
     last bit, if all environments can give their state (otherwise the display says which cannot).
 
-    Raises RunExists when `folder` is not free, EnvironmentFault, TrainingDiverged or NestrlError (a full disk) when the
-    run cannot go on, and KeyboardInterrupt after Ctrl-C; what was learned until the last checkpoint stands.
+    Raises RunExists when `folder` is not free, BadConfig for a configuration with a mistake or, with `resume`, other
+    than that of the run, DamagedCheckpoint when no checkpoint can be used, EnvironmentFault, TrainingDiverged or
+    NestrlError (a full disk) when the run cannot go on, and KeyboardInterrupt after Ctrl-C; what was learned until the
+    last checkpoint stands.
     """
     sequence = config.sequence
     with Life(config, Path(folder), display or Display(), resume=resume) as life:

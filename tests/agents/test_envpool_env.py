@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from nestrl.agents.environments import ended_observations, find_spec, make_environment, succeeded
+from nestrl.agents.environments import ended_observations, find_spec, make_environment, make_single, succeeded
 from nestrl.agents.vec_env import TaskVecEnv
 from nestrl.errors import BadConfig, EnvironmentFault, UnknownName
 from nestrl.evaluation.fitness import check_environment
@@ -198,7 +198,7 @@ def test_success_at_any_step_and_at_the_last(leaves: int, stays: bool) -> None:
 
 
 def test_an_ordinary_environment_of_it_does_the_same() -> None:
-    single, vector = gym.make(find_spec(DOOR), max_episode_steps=None), made(DOOR, n=2, max_episode_steps=200)
+    single, vector = make_single(find_spec(DOOR), {"max_episode_steps": 200}), made(DOOR, n=2, max_episode_steps=200)
     observation, info = single.reset(seed=3)
     rows, _ = vector.reset(seed=3)
     np.testing.assert_array_equal(observation, rows[0])
@@ -210,6 +210,8 @@ def test_an_ordinary_environment_of_it_does_the_same() -> None:
     assert truncated and not terminated
     np.testing.assert_array_equal(observation, infos["final_obs"][0])
     assert (reward, info["elapsed_step"]) == (rewards[0], 200)
+    with pytest.raises(gym.error.ResetNeeded, match="has ended"):
+        single.step(action)
     observation, info = single.reset()  # the second episode, too
     np.testing.assert_array_equal(observation, rows[0])
     assert info["elapsed_step"] == infos["elapsed_step"][0] == 0
@@ -260,7 +262,30 @@ def test_check_says_whether_success_is_told() -> None:
     told = {finding.what for finding in check_environment(REACH)}
     assert {'info["is_success"] tells success', "the same seed gives the same episode"} <= told
     untold = [finding for finding in check_environment("envpool:Pendulum-v1") if finding.level == "warn"]
-    assert any("success_threshold" in finding.remedy for finding in untold)
+    assert any(finding.remedy.startswith("Give the task a success_threshold") for finding in untold)
+
+
+def test_myosuites_tasks_tell_success_in_a_word_of_their_own() -> None:
+    environment = make_environment(Task("finger", "envpool:MyoSuite/myoFingerReachFixed-v0"), 2)
+    environment.reset(seed=0)
+    infos = environment.step(np.zeros((2, *environment.single_action_space.shape), np.float32))[4]
+    assert infos["solved"].shape == (2,) and succeeded(infos, 2) is not None
+    environment.close()
+
+
+@pytest.mark.parametrize("steps", [250, 3])
+def test_check_makes_episodes_as_long_as_they_are_trained(steps: int) -> None:
+    findings = {finding.what for finding in check_environment(REACH, {"max_episode_steps": steps})}
+    assert f"episodes end after at most {steps} steps" in findings
+    single = make_single(find_spec(REACH), {"max_episode_steps": steps})
+    single.reset(seed=0)
+    ends = [single.step(np.zeros(4, np.float32))[3] for _ in range(steps)]
+    assert ends == [False] * (steps - 1) + [True]
+
+
+def test_check_finds_a_limit_that_does_not_hold() -> None:
+    findings = [finding.what for finding in check_environment("envpool:LaneKeeping-v0") if finding.level == "error"]
+    assert any("though its limit is said to be 200" in what for what in findings), findings
 
 
 def test_unknown_task_names_the_nearest() -> None:
@@ -276,7 +301,19 @@ def test_without_envpool_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         find_spec(DOOR)
 
 
-@pytest.mark.parametrize("wrong", [{"gravity": 3}, {"frame_skip": "fast"}, {"seed": 3}, {"batch_size": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gravity": 3},
+        {"frame_skip": "fast"},
+        {"seed": 3},
+        {"batch_size": 1},
+        {"reward_threshold": 9.0},
+        {"max_num_players": 2},
+        {"max_episode_steps": 0},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
 def test_a_wrong_argument_is_answered_with_what_there_is(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadConfig, match=rf"{next(iter(wrong))}.*frame_skip=5.*partially_observable=True"):
         made(DOOR, **wrong)
@@ -290,8 +327,9 @@ def test_a_wrong_value_is_answered_with_what_envpool_says() -> None:
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadConfig, match="num_threads is 0"):
-        made(num_threads=0)
+    for wrong in (0, True, 100_000, 2.0):
+        with pytest.raises(BadConfig, match=f"num_threads is {wrong}; it must be a whole number from 1 to 1024"):
+            made(num_threads=wrong)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
     with pytest.warns(UserWarning, match="num_threads is 2, but this process may use 1"):
         made(num_threads=2)

@@ -233,6 +233,14 @@ def test_a_failed_trial_is_recorded_and_stops_no_other(tmp_path: Path, monkeypat
     assert "| l2 | 2 | 1 | 3 |" in table
 
 
+def test_a_search_in_which_all_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HerePool, "fails", "-t")
+    path = search_file(tmp_path, lambda values: values["methods"].pop("constant"))
+    with pytest.raises(NestrlError, match="all 4 trials have failed.*it broke"):
+        tune(path, below=tmp_path, say=lambda line: None)
+    assert {trial.status for trial in trials(tmp_path)} == {"failed"}
+
+
 def test_options_that_were_tried_before_are_not_run_again(tmp_path: Path) -> None:
     def change(values: dict[str, Any]) -> None:
         space = {"factor": {"choices": [2, 4]}}

@@ -1,3 +1,4 @@
+import os
 import random
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from nestrl.errors import BadConfig
-from nestrl.training.checkpoint import KEPT, load_newest, save
+from nestrl.training.checkpoint import KEPT, keep_newest, load_newest, save
 
 
 def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -48,6 +49,21 @@ def test_only_the_last_two_are_kept(tmp_path: Path) -> None:
     found = load_newest(tmp_path)
     assert found is not None
     assert found.state["steps"] == 1_000_000
+
+
+def test_what_is_just_saved_is_kept_beside_damaged_ones_of_later(tmp_path: Path) -> None:
+    for steps in (900, 960):
+        save(tmp_path, steps, {}).write_bytes(b"damaged")
+    assert save(tmp_path, 500, {"steps": 500}).is_file()
+    found = load_newest(tmp_path)
+    assert found is not None and found.state["steps"] == 500
+
+
+def test_the_newest_is_that_of_most_steps_whenever_it_was_copied(tmp_path: Path) -> None:
+    old, new = save(tmp_path, 64, {}), save(tmp_path, 128, {})
+    os.utime(new, ns=(0, 0))
+    keep_newest(tmp_path)
+    assert (old.is_file(), new.is_file()) == (False, True)
 
 
 def test_what_is_not_plain_is_refused_by_name(tmp_path: Path) -> None:

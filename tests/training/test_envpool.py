@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,5 +52,8 @@ def test_it_goes_on_after_a_stop_and_measures_both_kinds_of_success(tmp_path: Pa
     final = run.folder.summary()["final_success"]["faucet"]
     assert 0 <= final["successes_at_end"] <= final["successes"] <= final["episodes"] == 8
     assert reference_key(run.config, "faucet")["versions"]["envpool"] == run.folder.versions_then()["envpool"]
+    threads = replace(faucet, env_kwargs={**faucet.env_kwargs, "num_threads": 2})
+    with_threads = replace(run.config, sequence=replace(sequence, tasks=(threads,)))
+    assert reference_key(with_threads, "faucet") == reference_key(run.config, "faucet")  # they change no number
     action, _ = nestrl.load(run.path).predict(np.zeros(39), task="faucet")
     assert action.shape == (4,)

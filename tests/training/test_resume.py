@@ -227,6 +227,20 @@ def test_damaged_newest_checkpoint_gives_way_to_the_older_one(whole: dict[str, P
     assert_same_end(whole["ppo"], tmp_path / "run")
 
 
+def test_a_run_goes_on_with_its_own_configuration_only(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_config(), tmp_path / "run", display=StopAt(64, signal.SIGINT))
+    with pytest.raises(BadConfig, match=r"another configuration.*nestrl resume"):
+        run(tiny_config(seed=7), tmp_path / "run", resume=True)
+
+
+def test_what_ends_after_the_report_says_that_the_run_is_finished(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt) as stop:
+        run(tiny_config(), tmp_path / "run", display=StopAt(1280, signal.SIGINT))
+    assert "is finished" in "".join(stop.value.__notes__)
+    assert nestrl.Run(tmp_path / "run").metrics
+
+
 def test_evaluation_leaves_training_alone(tmp_path: Path) -> None:
     """However often and long it is measured, the same policy is learned."""
     often = tiny_config(evaluations_per_segment=3, evaluation_episodes=9)

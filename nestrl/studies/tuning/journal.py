@@ -22,7 +22,8 @@ except ModuleNotFoundError as error:
 
 RANDOM_TRIALS = 4
 """Trials of a method before a model of them proposes; Optuna's 10 would be nearly all there are."""
-STATUS = {"COMPLETE": "finished", "FAIL": "failed", "RUNNING": "running", "WAITING": "to do"}
+FAILED = "failed"
+STATUS = {"COMPLETE": "finished", "FAIL": FAILED, "RUNNING": "running", "WAITING": "to do"}
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

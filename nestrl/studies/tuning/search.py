@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nestrl.errors import NestrlError
 from nestrl.evaluation.retention import average_performance
 from nestrl.studies.outcome import is_finished
 from nestrl.studies.pool import Job, Pool
 from nestrl.studies.running import alone, print_line, process_of, stopped
 from nestrl.studies.study import Places, note_versions, places, write_what_is_run
-from nestrl.studies.tuning.journal import Journal, Proposal, outcomes
+from nestrl.studies.tuning.journal import FAILED, Journal, Proposal, outcomes
 from nestrl.studies.tuning.plan import TunePlan, read_tune_plan
 from nestrl.studies.tuning.results import table, write_results
 from nestrl.training.checkpoint import keep_newest
@@ -33,7 +34,7 @@ def tune(path: Path, *, below: Path = Path(), say: Callable[[str], object] = pri
     path: the search's file. below: the folder that holds runs/ and results/. say: takes one line for each trial.
 
     Raises BadConfig for a file with a mistake, or a search that was begun otherwise; RunExists when another process is
-    at it; KeyboardInterrupt after Ctrl-C, when all is saved.
+    at it; NestrlError where all trials have failed; KeyboardInterrupt after Ctrl-C, when all is saved.
     """
     plan = read_tune_plan(path)
     found = places(plan.study, below)
@@ -48,6 +49,8 @@ def tune(path: Path, *, below: Path = Path(), say: Callable[[str], object] = pri
             write_results(found.results, plan, results)
         if tuning.pool.stopped:
             raise stopped("nestrl", "tune", path)
+    if results and all(outcome.status == FAILED for outcome in results):
+        raise NestrlError(f"all {len(results)} trials have failed, the last one so: {results[-1].error}")
     return table(plan, results)
 
 
