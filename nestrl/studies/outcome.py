@@ -15,7 +15,7 @@ from nestrl.errors import BadConfig
 from nestrl.studies.ledger import FAILED, FINISHED, Record
 from nestrl.studies.plan import Cell
 from nestrl.training.config import RunConfig
-from nestrl.training.run_folder import RunFolder
+from nestrl.training.run_folder import RunFolder, files_in
 
 NOT_LEARNED = "normalizer."  # what the policy's file holds beside its parameters
 
@@ -63,7 +63,7 @@ def _finished_record(cell: Cell, folder: Path) -> Record:
         target_success=config.target_success,
         agent=config.agent.chosen,
         digest=digest_of(config),
-        files=digests_of_files(config),
+        files=digests_of_files(run.with_own_files(config)),
     )
 
 
@@ -73,13 +73,8 @@ def digest_of(config: RunConfig) -> str:
 
 
 def digests_of_files(config: RunConfig) -> dict[str, str]:
-    """Return a short text for the content of each file that an option of the method names, by the option.
-
-    A learned meta-controller's file changes where its search goes on.
-    """
-    named = {name: Path(str(value).removeprefix("shuffled:")) for name, value in config.method_options.items()}
-    files = {name: path for name, path in named.items() if path.suffix == ".safetensors" and path.is_file()}
-    return {name: _digest(path.read_bytes()) for name, path in files.items()}
+    """Return a short text for the content of each file that an option of the method names, by the option."""
+    return {name: _digest(path.read_bytes()) for name, path in files_in(config.method_options).items()}
 
 
 def failed_record(cell: Cell, error: str) -> Record:

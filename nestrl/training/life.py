@@ -68,7 +68,8 @@ class Life:
                 self._log = opened.enter_context(Log(self.folder.log))  # first: nobody else goes on with it meanwhile
             found = load_newest(self.folder.checkpoints) if resume else None
             worlds, rows = self.worlds, self._normalizer_rows(found)
-            self.agent, self.method = learner_and_method(config, worlds.union, rows, worlds.try_out)
+            own = self.folder.with_own_files(config)
+            self.agent, self.method = learner_and_method(own, worlds.union, rows, worlds.try_out)
             if resume:
                 self._find_again(found)
             else:

@@ -42,7 +42,8 @@ class LoadedAgent:
         weights, self.union = folder.policy()
         shape = (self.union.n_tasks, self.union.feature_size)
         rows = np.zeros(shape, np.float32), np.ones(shape, np.float32)  # the real ones come with the weights
-        here = replace(self.config, agent=replace(self.config.agent, device="cpu"))  # it acts on any machine
+        own = folder.with_own_files(self.config)
+        here = replace(own, agent=replace(own.agent, device="cpu"))  # it acts on any machine
         with _random_state_kept():
             self._agent, self._method = learner_and_method(here, self.union, rows, self._try_out)
         policy, found = self._agent.algorithm.policy, load_newest(folder.checkpoints)

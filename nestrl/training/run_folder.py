@@ -9,6 +9,7 @@ metrics.json       retention matrix, metrics with their definitions, final succe
                    transfer, since the reference curves that it needs may come later (`Run.metrics` has it)
 policy.safetensors the policy's weights, and policy.json what is needed to use them
 checkpoints/       the last two, each enough to go on exactly
+files/             copies of the files that the configuration names (a learned meta-controller), where it names any
 """
 
 import json
@@ -39,7 +40,7 @@ PACKAGES = ("nestrl", "mujoco", "torch", "numpy", "gymnasium", "stable-baselines
 PHYSICS_OF_EXTRAS = ("envpool",)  # named only where they are installed
 
 
-HALF_MADE = ("versions.json", "versions.json.part", "command.txt", "command.txt.part", "config.json.part")
+HALF_MADE = ("files", "versions.json", "versions.json.part", "command.txt", "command.txt.part", "config.json.part")
 """What may be in a folder that holds no run, since its maker was killed; `create` writes it anew."""
 
 
@@ -125,7 +126,28 @@ class RunFolder:
             make_folder(self.path)
             write_json(self.path / "versions.json", versions())
             write_command(self.path / "command.txt")
+            for path in files_in(config.method_options).values():
+                make_folder(self._files)
+                write_file(self._files / path.name, path.read_bytes())
             write_file(self.path / "config.json", content)  # last: a folder with it is a run
+
+    @property
+    def _files(self) -> Path:
+        return self.path / "files"
+
+    def with_own_files(self, config: RunConfig) -> RunConfig:
+        """Return the run's configuration with its copies in place of the files that it names.
+
+        These may have changed since, as a search that goes on writes its meta-controller anew, or be elsewhere.
+        """
+        return replace(config, method_options=self._with_own(config.method_options))
+
+    def _with_own(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: self._with_own(each) for name, each in value.items()}
+        path = _file_in(value)
+        own = None if path is None else self._files / path.name
+        return value.replace(str(path), str(own)) if own is not None and own.is_file() else value
 
     def config(self) -> RunConfig:
         """Return the configuration, after importing the modules that it names."""
@@ -246,6 +268,25 @@ class RunFolder:
 
     def _damaged(self, name: str, error: Exception | str) -> BadConfig:
         return BadConfig(f"{self.path / name} is damaged ({error}); `{self.resuming}` writes it anew.")
+
+
+def files_in(options: Mapping[str, Any], before: str = "") -> dict[str, Path]:
+    """Return the files that options of a method name, by the option, as "meta_controller" or "nested.meta_controller".
+
+    Files that are not there are left out.
+    """
+    found: dict[str, Path] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            found |= files_in(value, f"{before}{name}.")
+        elif (path := _file_in(value)) is not None and path.is_file():
+            found[before + name] = path
+    return found
+
+
+def _file_in(value: Any) -> Path | None:
+    """Return the path in an option such as "FILE.safetensors" or "shuffled:FILE.safetensors"; None in any other."""
+    return Path(value.rpartition(":")[2]) if isinstance(value, str) and value.endswith(".safetensors") else None
 
 
 def _unreadable(path: Path, error: OSError) -> BadConfig:

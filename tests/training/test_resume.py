@@ -1,5 +1,6 @@
 """A run killed anywhere and resumed ends with the same bits as one never stopped."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -17,6 +18,8 @@ from tiny_worlds import AGENTS, TINY, tasks, tiny_config
 import nestrl
 from nestrl.errors import BadConfig, DamagedCheckpoint, RunExists
 from nestrl.methods.finetune import Finetune, FinetuneOptions
+from nestrl.nested.meta_controller import SHAPE, save_controller
+from nestrl.studies.outcome import digests_of_files
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training import checkpoint
 from nestrl.training.checkpoint import load_newest
@@ -232,6 +235,31 @@ def test_a_run_goes_on_with_its_own_configuration_only(tmp_path: Path) -> None:
         run(tiny_config(), tmp_path / "run", display=StopAt(64, signal.SIGINT))
     with pytest.raises(BadConfig, match=r"another configuration.*nestrl resume"):
         run(tiny_config(seed=7), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("change", ["gone", "another"])
+@pytest.mark.parametrize(("method", "options"), [("nested", {}), ("nested+trac", {"trac": {}})])
+def test_a_run_has_its_own_copy_of_the_meta_controller(
+    change: str, method: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "controller.safetensors"
+    save_controller(file, np.full(SHAPE, 0.3), {})
+    small = {"meta_controller": str(file), "samples": 32, "capacity": 64, "consult_every": 4}
+    config = tiny_config(method=method, method_options={"nested": small, **options} if options else small)
+    whole = run(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped", display=StopAt(650, signal.SIGINT))
+    if change == "gone":
+        file.unlink()
+    else:
+        save_controller(file, np.full(SHAPE, -0.3), {})
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "stopped").rename(moved)
+    nestrl.load(moved)
+    nestrl.resume(moved)
+    assert_same_end(whole.path, moved)
+    (digest,) = digests_of_files(RunFolder(moved).with_own_files(config)).values()
+    assert digest == hashlib.sha256((moved / "files" / file.name).read_bytes()).hexdigest()[:12]
 
 
 def test_what_ends_after_the_report_says_that_the_run_is_finished(tmp_path: Path) -> None:
