@@ -22,10 +22,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "document": {"errors", "decode"},
     "tasks": {"errors", "decode", "document"},
     "agents": {"errors", "decode", "tasks"},
-    "updates": {"errors", "agents", "tasks"},
-    "nested": {"errors", "updates", "agents", "tasks"},
+    "updates": {"errors", "agents"},
+    "nested": {"errors", "updates", "agents"},
     "methods": {"errors", "decode", "nested", "updates", "agents", "tasks"},
-    "identity": {"errors", "methods", "updates", "agents", "tasks"},
+    "identity": {"methods", "updates", "agents"},
     "evaluation": {"errors", "agents", "tasks"},
     "training": {"errors", "decode", "tasks", "agents", "updates", "nested", "methods", "identity", "evaluation"},
     "studies": {
@@ -34,14 +34,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "decode",
         "tasks",
         "agents",
-        "updates",
         "nested",
         "methods",
-        "identity",
         "evaluation",
         "training",
     },
-    "report": {"errors", "tasks", "agents", "updates", "nested", "methods", "evaluation", "training", "studies"},
+    "report": {"errors", "tasks", "agents", "nested", "methods", "evaluation", "training", "studies"},
 }
 
 

@@ -28,7 +28,7 @@ from nestrl.methods.protocol import Card, Learner, Observations, Policy
 from nestrl.methods.taught import Taught
 from nestrl.nested.consultation import Consultation, or_zero
 from nestrl.nested.dual_weights import DualWeights
-from nestrl.nested.levels import Clock
+from nestrl.nested.levels import UPDATES, Clock
 from nestrl.nested.meta_controller import ConstantController, Context, Orders, find_controller
 from nestrl.nested.meta_gradient import effects
 from nestrl.nested.options import NestedOptions
@@ -170,7 +170,7 @@ class Nested(Taught):
             measured
             | self._consultation.measurements()
             | self._rival.measurements()
-            | {f"updates.{level}": float(count) for level, count in self._clock.updates.items()}
+            | {UPDATES + level: float(count) for level, count in self._clock.updates.items()}
             | self._weights_measured()
             | {
                 "drift_limit": self._mean_limit,

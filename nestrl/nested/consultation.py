@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from nestrl.errors import BadConfig
+from nestrl.nested.levels import ORDER, SATURATED
 from nestrl.nested.meta_controller import ORDERS, Context, LearnedController, MetaController, Orders
 from nestrl.nested.meta_gradient import MetaGradient
 from nestrl.nested.rounds import Rounds
@@ -69,8 +70,8 @@ class Consultation:
         """Return the present orders, and 1 for each that sits at its bound."""
         bounds = self._controller.saturated(self.context)
         return (
-            {f"order.{name}": value for name, value in zip(ORDERS, self.orders, strict=True)}
-            | {f"saturated.{name}": float(name in bounds) for name in ORDERS}
+            {ORDER + name: value for name, value in zip(ORDERS, self.orders, strict=True)}
+            | {SATURATED + name: float(name in bounds) for name in ORDERS}
             | {"paused": float(self.paused)}
         )
 

@@ -93,6 +93,10 @@ REMOVABLE = ("task_code", "meta_controller", "dual_weights", "rival", "peak", "s
 """Rungs that can be taken out of a run; what is then left is said in `nestrl.methods.nested`."""
 
 
+ORDER, SATURATED, UPDATES = "order.", "saturated.", "updates."
+"""What names of measurements begin with: an order, 1 where it sits at its bound, how often a level has adapted."""
+
+
 class Clock:
     """The one place where periods are decided: counts gradient steps, and how often each level has adapted.
 

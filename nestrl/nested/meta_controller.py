@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nestrl.errors import BadConfig, UnknownName
 
 FORMAT = "nestrl meta-controller 1"
-SATURATED = 0.95
+AT_BOUND = 0.95
 """An order whose squashed value is beyond this share of its range sits at its bound."""
 
 
@@ -139,7 +139,7 @@ class LearnedController:
 
     def saturated(self, context: Context) -> tuple[str, ...]:
         """Return the names of the orders at their bound."""
-        return tuple(n for n, value in zip(ORDERS, self._squashed(context), strict=True) if abs(value) > SATURATED)
+        return tuple(n for n, value in zip(ORDERS, self._squashed(context), strict=True) if abs(value) > AT_BOUND)
 
     def derivative(self, context: Context) -> NDArray[np.float64]:
         """Return d(order or its logarithm) / d(phi), (orders, features + 1): row k is that of order k alone."""
@@ -200,11 +200,10 @@ def _order(default: float, limits: Range, squashed: float) -> float:
     return default * math.exp(shift) if limits.logarithmic else default + shift
 
 
-def save_controller(path: Path, phi: NDArray[np.float64], metadata: Mapping[str, str]) -> None:
-    """Write a learned controller as .safetensors, with what its rows and columns mean."""
+def controller_file(phi: NDArray[np.float64], metadata: Mapping[str, str]) -> bytes:
+    """Return a learned controller as the content of a .safetensors file, with what its rows and columns mean."""
     known = {"format": FORMAT, "orders": ",".join(ORDERS), "features": ",".join(FEATURES)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(safetensors.numpy.save({"phi": np.ascontiguousarray(phi, np.float64)}, {**metadata, **known}))
+    return safetensors.numpy.save({"phi": np.ascontiguousarray(phi, np.float64)}, {**metadata, **known})
 
 
 def load_controller(path: Path) -> LearnedController:

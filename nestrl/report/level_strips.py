@@ -12,11 +12,12 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import Floats, SuccessCurves
+from nestrl.nested.levels import ORDER, SATURATED
 from nestrl.nested.meta_controller import RANGES, Orders
 from nestrl.report.pictures import LINE
 from nestrl.training.alarms import active_share_between
 from nestrl.training.result import Run
-from nestrl.training.strips import OBJECTIVES, ORDER, SATURATED, Strip, rises, strips
+from nestrl.training.strips import OBJECTIVES, Strip, rises, strips
 from nestrl.training.writing import write_figure
 
 OUTER, AT_BOUND, EDGE = "#D55E00", "#E69F00", "#999999"  # Okabe and Ito (2008): told apart by colour-blind eyes

@@ -8,7 +8,7 @@ from nestrl.errors import BadConfig
 from nestrl.evaluation.retention import MEASURES, Metrics
 from nestrl.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
 from nestrl.methods import METHODS, find_method
-from nestrl.nested.levels import LEVELS
+from nestrl.nested.levels import LEVELS, UPDATES
 from nestrl.report.comparison import OF_JOINT_TRAINING
 from nestrl.report.groups import grouped
 from nestrl.report.mixing import SEGMENT_RULES, refuse_mixed
@@ -127,10 +127,9 @@ def differing_versions(runs: Sequence[Run]) -> list[str]:
 
 def _updates(run: Run) -> dict[str, str]:
     """Return how often each level had adapted at the last training line of the run's log."""
-    before = "updates."
     lines = run.folder.log_lines("training")
     measured: Mapping[str, float] = lines[-1]["method"] if lines else {}
-    counts = {name.removeprefix(before): f"{n:,.0f}" for name, n in measured.items() if name.startswith(before)}
+    counts = {name.removeprefix(UPDATES): f"{n:,.0f}" for name, n in measured.items() if name.startswith(UPDATES)}
     if not counts:
         raise BadConfig(f"{run.path} has counted no updates of levels; give a run of --method nested that has trained.")
     return counts

@@ -58,9 +58,8 @@ class Pool:
     """
 
     def __init__(self, workers: int = 0) -> None:
-        """`workers` 0 means one a core; more than that are never started."""
         cores = sorted(os.sched_getaffinity(0))
-        self.workers = min(workers or len(cores), len(cores))
+        self.workers = n_workers(workers)
         self.stopped = False
         self._free = [tuple(cores[first :: self.workers]) for first in range(self.workers)]
         self._running: dict[str, _Running] = {}  # by folder
@@ -134,6 +133,12 @@ class Pool:
         if self._nursery is not None:
             self._nursery.close()
         self._nursery = None
+
+
+def n_workers(wanted: int) -> int:
+    """Return how many processes run side by side where so many are wanted: at most one a core, as many for 0."""
+    cores = len(os.sched_getaffinity(0))
+    return min(wanted or cores, cores)
 
 
 def available_memory() -> int:

@@ -220,6 +220,12 @@ def process_of(lock: Path) -> int | None:
         return int(text) if text.isdigit() and not locked(file, lock) else None
 
 
+def who_is_at(lock: Path) -> str:
+    """Return in words which process runs the study now."""
+    process = process_of(lock)
+    return f"process {process} is at it" if process else "no process is at it"
+
+
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
     """Hold the study's lock. Raises RunExists when another process does."""

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from nestrl.studies.ledger import read_ledger
 from nestrl.studies.plan import Cell, read_plan
-from nestrl.studies.pool import Pool
-from nestrl.studies.running import process_of
+from nestrl.studies.pool import n_workers
+from nestrl.studies.running import who_is_at
 from nestrl.studies.study import Study, mean_seconds, places, readable_time, seconds_left
 from nestrl.training.run_folder import RunFolder
 
@@ -23,7 +23,6 @@ def status(path: Path, below: Path = Path()) -> Group:
     plan = read_plan(path)
     found = places(plan, below)
     study = Study(found.results, plan, tuple(read_ledger(found.ledger)), {})
-    process = process_of(found.lock)
     begun = {cell.name for cell in study.left if RunFolder(found.runs / cell.name).begun}
     table = Table(title=plan.name)
     for column in ("method", "regime"):
@@ -36,14 +35,13 @@ def status(path: Path, below: Path = Path()) -> Group:
             table.add_row(method, regime, *_row(study, cells, begun))
     table.add_section()
     table.add_row("all", "", *_row(study, plan.cells, begun), style="bold")
-    workers, n_left = Pool(plan.workers).workers, len(study.left)
+    workers, n_left = n_workers(plan.workers), len(study.left)
     left = (
         f"{n_left} runs left, about {readable_time(seconds_left(study.records, n_left, workers))} "
-        f"with {workers} side by side"
+        f"with {workers} side by side; {who_is_at(found.lock)}"
     )
-    who = f"; process {process} is at it" if process else ""
     failed = [f"{record.cell} failed: {record.error}" for record in study.records if not record.finished]
-    return Group(table, *map(Text, [left + who, *failed]))
+    return Group(table, *map(Text, [left, *failed]))
 
 
 def _row(study: Study, cells: Sequence[Cell], begun: set[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from nestrl.training.strips import ORDER, SATURATED
+from nestrl.nested.levels import ORDER, SATURATED, UPDATES
 
 Measurements = Mapping[str, float | None]
 """What a method measured at one line of the log; None stands for NaN, which JSON does not know."""
@@ -33,7 +33,7 @@ def active_share_between(earlier: Measurements, later: Measurements) -> float | 
 
 
 def _active_steps(line: Measurements) -> tuple[float, float]:
-    steps = line.get("updates.dual_weights") or 0.0
+    steps = line.get(UPDATES + "dual_weights") or 0.0
     return steps * (line.get("active_share") or 0.0), steps
 
 

@@ -13,9 +13,10 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from nestrl.training.strips import ORDER, SATURATED, History, strips
+from nestrl.nested.levels import ORDER, SATURATED, UPDATES
+from nestrl.training.strips import History, strips
 
-QUIET = ("updates.", SATURATED)  # measurements that `nestrl levels` and the alarms tell of
+QUIET = (UPDATES, SATURATED)  # measurements that `nestrl levels` and the alarms tell of
 LINE_EVERY = 10.0  # seconds between plain lines, beside those of the evaluations
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-ORDER = "order."
-SATURATED = "saturated."
+from nestrl.nested.levels import ORDER
+
 WIDTH = 38  # characters of the time axis
 BLOCKS = "▁▂▃▄▅▆▇█"
 EVENT, BOUNDARY = "▲", "│"
@@ -31,10 +31,12 @@ class Strip(NamedTuple):
 OBJECTIVES = "objectives"
 """Stands in the place of a level: the inner objective beside the outer one."""
 
-BEFORE_ORDERS = (Strip("fast_policy", "drift"),)
-AFTER_ORDERS = (
+BEFORE_ORDERS = (
+    Strip("fast_policy", "drift"),
     Strip("dual_weights", "weight"),
     Strip("dual_weights", "active_share"),
+)
+AFTER_ORDERS = (
     Strip("rival", "races", counts=True),
     Strip("rival", "races_won", counts=True),
     Strip("slow_policy", "commits", counts=True),

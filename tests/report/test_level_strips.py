@@ -58,7 +58,7 @@ def strip(figure: Figure, label: str) -> Axes:
 def test_one_strip_for_each_measurement_on_one_time_axis(figure: Figure) -> None:
     labels = [[text.get_text() for text in axes.texts if text.get_text() not in ("a", "b")] for axes in figure.axes]
     assert [first for first, *_ in labels] == [
-        *("drift", "share", "noise", "weight", "active share", "commits", "inner and outer"),
+        *("drift", "weight", "active share", "share", "noise", "commits", "inner and outer"),
     ]
     assert {axes.get_xlim() for axes in figure.axes} == {(0, 20)}
 

@@ -19,7 +19,7 @@ from rich.console import Console
 import nestrl
 from nestrl.cli import main
 from nestrl.errors import BadConfig, RunExists
-from nestrl.nested.meta_controller import SHAPE, save_controller
+from nestrl.nested.meta_controller import SHAPE, controller_file
 from nestrl.studies.ledger import append, read_ledger
 from nestrl.studies.outcome import failed_record
 from nestrl.studies.plan import read_plan
@@ -321,12 +321,12 @@ def test_why_a_strangers_method_failed_is_on_record(
 def test_another_controller_in_the_same_file_is_another_study(whole: Path, tmp_path: Path) -> None:
     """`learn-controller` writes the same file again as it goes on."""
     file = tmp_path / "controller.safetensors"
-    save_controller(file, np.zeros(SHAPE), {})
+    file.write_bytes(controller_file(np.zeros(SHAPE), {}))
     text = (whole / "study.yaml").read_text().replace("finetune: {}", f"nested: {{meta_controller: {file}}}")
     study = tmp_path / "study.yaml"
     study.write_text(text.replace("kept:", "#kept:"))
     run_study(study, only=["*-s0"], below=tmp_path, say=lambda _: None)
     shutil.rmtree(tmp_path / "runs")  # as in a clone
-    save_controller(file, np.ones(SHAPE), {})
+    file.write_bytes(controller_file(np.ones(SHAPE), {}))
     with pytest.raises(BadConfig, match=r"was run with file\.meta_controller '\w+', but the study now has"):
         run_study(study, below=tmp_path, say=lambda _: None)

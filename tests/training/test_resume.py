@@ -18,7 +18,7 @@ from tiny_worlds import AGENTS, TINY, tasks, tiny_config
 import nestrl
 from nestrl.errors import BadConfig, DamagedCheckpoint, RunExists
 from nestrl.methods.finetune import Finetune, FinetuneOptions
-from nestrl.nested.meta_controller import SHAPE, save_controller
+from nestrl.nested.meta_controller import SHAPE, controller_file
 from nestrl.studies.outcome import digests_of_files
 from nestrl.tasks.sequence import Segment, Task, TaskSequence
 from nestrl.training import checkpoint
@@ -243,7 +243,7 @@ def test_a_run_has_its_own_copy_of_the_meta_controller(
     change: str, method: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     file = tmp_path / "controller.safetensors"
-    save_controller(file, np.full(SHAPE, 0.3), {})
+    file.write_bytes(controller_file(np.full(SHAPE, 0.3), {}))
     small = {"meta_controller": str(file), "samples": 32, "capacity": 64, "consult_every": 4}
     config = tiny_config(method=method, method_options={"nested": small, **options} if options else small)
     whole = run(config, tmp_path / "whole")
@@ -252,7 +252,7 @@ def test_a_run_has_its_own_copy_of_the_meta_controller(
     if change == "gone":
         file.unlink()
     else:
-        save_controller(file, np.full(SHAPE, -0.3), {})
+        file.write_bytes(controller_file(np.full(SHAPE, -0.3), {}))
     moved = tmp_path / "elsewhere"
     (tmp_path / "stopped").rename(moved)
     nestrl.load(moved)

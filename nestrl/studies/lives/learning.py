@@ -22,8 +22,8 @@ from nestrl.studies.lives.curve import Row, learning_curve, table, write_picture
 from nestrl.studies.lives.journal import Journal, Lived, candidate_fitness, names
 from nestrl.studies.lives.living import Living, write_controller
 from nestrl.studies.lives.plan import CONSTANTS, MEAN, Life, LivesPlan, described_now, read_lives_plan
-from nestrl.studies.pool import Pool
-from nestrl.studies.running import alone, print_line, process_of, stopped
+from nestrl.studies.pool import n_workers
+from nestrl.studies.running import alone, print_line, stopped, who_is_at
 from nestrl.studies.study import note_versions, places, readable_time, write_what_is_run
 from nestrl.training.writing import write_json
 
@@ -193,13 +193,11 @@ def status(path: Path, lives: int, below: Path = Path()) -> str:
     plan = read_lives_plan(path)
     found = places(plan.study, below)
     journal = Journal(found.results / JOURNAL)
-    process = process_of(found.lock)
-    who = f"process {process} is at it" if process else "no process is at it"
     left = _lives_left(plan, journal, max(plan.generations(lives), _whole_generations(plan, journal)))
-    seconds, workers = journal.mean_seconds, Pool(plan.study.workers).workers
+    seconds, workers = journal.mean_seconds, n_workers(plan.study.workers)
     time = readable_time(None if seconds is None else seconds * left / workers)
     report = _report(plan, journal, learning_curve(plan, journal))
-    return f"{report}\n{left} lives left, about {time} with {workers} side by side; {who}"
+    return f"{report}\n{left} lives left, about {time} with {workers} side by side; {who_is_at(found.lock)}"
 
 
 def _report(plan: LivesPlan, journal: Journal, rows: Sequence[Row]) -> str:

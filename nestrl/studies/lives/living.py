@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from nestrl.errors import NestrlError
-from nestrl.nested.meta_controller import SHAPE, load_controller, save_controller
+from nestrl.nested.meta_controller import SHAPE, controller_file, load_controller
 from nestrl.studies.lives.journal import Lived
 from nestrl.studies.lives.plan import Life, LivesPlan, with_controller
 from nestrl.studies.outcome import is_finished
 from nestrl.studies.pool import Job, Pool
 from nestrl.training.config import RunConfig
 from nestrl.training.run_folder import RunFolder
-from nestrl.training.writing import one_clear_error, write_file
+from nestrl.training.writing import make_folder, write_file
 
 SUFFIX = ".safetensors"
 
@@ -75,11 +75,8 @@ class Living:
 
 def write_controller(path: Path, phi: Sequence[float], metadata: Mapping[str, str]) -> None:
     """Write a meta-controller in one instant, so that a kill leaves the old file or the new one."""
-    new = path.with_suffix(".new")
-    with one_clear_error(path):
-        save_controller(new, np.array(phi, np.float64).reshape(SHAPE), metadata)
-        write_file(path, new.read_bytes())
-        new.unlink()
+    make_folder(path.parent)
+    write_file(path, controller_file(np.array(phi, np.float64).reshape(SHAPE), metadata))
 
 
 def _holds(controller: Path, life: Life) -> bool:

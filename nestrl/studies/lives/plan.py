@@ -25,7 +25,6 @@ Fitness of a life, to be maximised, in about -1..1.5:
 Fitness of a candidate: the mean over its lives.
 """
 
-import copy
 import json
 import math
 from collections.abc import Mapping
@@ -37,11 +36,11 @@ import numpy as np
 
 from nestrl.decode import decode
 from nestrl.document import Document
-from nestrl.errors import BadConfig
+from nestrl.errors import BadConfig, require_not_negative
 from nestrl.nested.meta_controller import FEATURES, ORDERS
 from nestrl.nested.options import NestedOptions
+from nestrl.studies.development import FIRST_SEED, as_study, refuse_reported
 from nestrl.studies.plan import StudyPlan, plan_of
-from nestrl.studies.tuning.plan import FIRST_SEED, refuse_reported
 from nestrl.training.config import RunConfig, as_values, up_to_date
 
 LAST_SEED = 2**31
@@ -61,9 +60,7 @@ class Weights:
     progress: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not 0 <= value < math.inf:
-                raise BadConfig(f"{name} is {value}; it must be finite and at least 0.")
+        require_not_negative("fitness", **asdict(self))
 
 
 @dataclass(frozen=True)
@@ -175,7 +172,7 @@ def read_lives_plan(path: Path) -> LivesPlan:
     """Return the plan in a file. Raises BadConfig with file, line, key and remedy."""
     document = Document(path)
     settings = _settings(document)
-    study = plan_of(_as_study(document))
+    study = plan_of(as_study(document, OF_A_STUDY, {METHOD: {}}, [FIRST_SEED]))
     refuse_reported(document, study, settings.reported)
     configs = {cell.sequence: _with_method(document, cell.config, settings.nested) for cell in study.cells}
     for name, config in configs.items():
@@ -197,14 +194,6 @@ def _settings(document: Document) -> Settings:
     if not 0 < settings.sigma < math.inf:
         raise BadConfig(f"{document.where('sigma')}: sigma is {settings.sigma}; it must be finite and above 0.")
     return settings
-
-
-def _as_study(document: Document) -> Document:
-    """Return the study of one life a sequence, in the lines of the plan's file."""
-    study = copy.copy(document)
-    shared = {key: value for key, value in document.values.items() if key in OF_A_STUDY}
-    study.values = {**shared, "seeds": [FIRST_SEED], "methods": {METHOD: {}}}
-    return study
 
 
 def _with_method(document: Document, config: RunConfig, options: Mapping[str, Any]) -> RunConfig:

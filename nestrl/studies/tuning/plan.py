@@ -16,7 +16,6 @@ methods:                             # a label, and what is searched
     space: {weight: {low: 0.001, high: 10, log: true}}
 """
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -28,16 +27,13 @@ from nestrl.decode import decode
 from nestrl.document import Document
 from nestrl.errors import BadConfig
 from nestrl.methods import find_method
+from nestrl.studies.development import FIRST_SEED, as_study, refuse_reported
 from nestrl.studies.plan import StudyPlan, plan_of
-from nestrl.tasks.named import sequence as find_sequence
-from nestrl.tasks.sequence import TaskSequence
 from nestrl.training.config import RunConfig, as_values, up_to_date
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-FIRST_SEED = 1000
-"""Seeds below are those of studies, whose results are reported."""
 VALUE = "average performance, by the curves"
 """What a trial's number is; trials that had another cannot go on with it."""
 
@@ -171,7 +167,10 @@ def read_tune_plan(path: Path) -> TunePlan:
     document = Document(path)
     own = _decoded(document)
     entries = {label: _entry(document, label, entry or {}) for label, entry in own["methods"].items()}
-    study = plan_of(_first_trials(document, entries, own["seeds"]))
+    firsts = {
+        label: {"method": entry.method or label, **entry.fixed, **entry.start} for label, entry in entries.items()
+    }
+    study = plan_of(as_study(document, OF_A_STUDY, firsts, own["seeds"]))
     refuse_reported(document, study, own["reported"])
     searches = (_search(document, study, label, entry, own["trials"]) for label, entry in entries.items())
     return TunePlan(study, tuple(searches))
@@ -194,34 +193,6 @@ def _decoded(document: Document) -> dict[str, Any]:
 def _entry(document: Document, label: str, values: Any) -> _Entry:
     with document.at("methods", label):
         return decode(_Entry, values, str(label))
-
-
-def _first_trials(document: Document, entries: Mapping[str, _Entry], seeds: tuple[int, ...]) -> Document:
-    """Return the study of the first trials, in the lines of the search's file."""
-    study = copy.copy(document)
-    methods = {
-        label: {"method": entry.method or label, **entry.fixed, **entry.start} for label, entry in entries.items()
-    }
-    shared = {key: value for key, value in document.values.items() if key in OF_A_STUDY}
-    study.values = {**shared, "seeds": list(seeds), "methods": methods}
-    return study
-
-
-def refuse_reported(document: Document, study: StudyPlan, reported: tuple[str, ...]) -> None:
-    """Raise BadConfig if a sequence of the study is one whose results are reported, under whatever name."""
-    for index, name in enumerate(reported):
-        with document.at("reported", index):
-            kept = find_sequence(name)
-        for place, used in enumerate(map(find_sequence, study.sequences)):
-            if used.name == kept.name or _worlds(used) == _worlds(kept):
-                raise BadConfig(
-                    f"{document.where('sequences', place)}: {used.name!r} is among the reported sequences; what "
-                    "is tuned or learned on it would make its results too good. Use another one."
-                )
-
-
-def _worlds(sequence: TaskSequence) -> set[str]:
-    return {f"{task.env_id} {json.dumps(task.env_kwargs, sort_keys=True)}" for task in sequence.tasks}
 
 
 def _search(document: Document, study: StudyPlan, label: str, entry: _Entry, trials: int) -> Search:

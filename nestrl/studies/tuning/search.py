@@ -16,7 +16,7 @@ from nestrl.errors import NestrlError
 from nestrl.evaluation.retention import average_performance
 from nestrl.studies.outcome import is_finished
 from nestrl.studies.pool import Job, Pool
-from nestrl.studies.running import alone, print_line, process_of, stopped
+from nestrl.studies.running import alone, print_line, stopped, who_is_at
 from nestrl.studies.study import Places, note_versions, places, write_what_is_run
 from nestrl.studies.tuning.journal import FAILED, Journal, Proposal, outcomes
 from nestrl.studies.tuning.plan import TunePlan, read_tune_plan
@@ -58,9 +58,7 @@ def status(path: Path, below: Path = Path()) -> str:
     """Return how far a search is, as a Markdown table, and who is at it; runs and writes nothing."""
     plan = read_tune_plan(path)
     found = places(plan.study, below)
-    process = process_of(found.lock)
-    who = f"process {process} is at it" if process else "no process is at it"
-    return f"{table(plan, outcomes(found.results / JOURNAL, plan))}\n{who}"
+    return f"{table(plan, outcomes(found.results / JOURNAL, plan))}\n{who_is_at(found.lock)}"
 
 
 @dataclass

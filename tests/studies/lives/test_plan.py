@@ -73,7 +73,7 @@ def test_only_whole_generations_are_lived(plan_file: Callable[..., Path]) -> Non
         ("tasks_per_life: 2\nsigma: 0", r"line 4: sigma is 0.0; it must be finite and above 0"),
         ("tasks_per_life: 2\nsigma: wide", r"line 4: sigma is 'wide'; expected float"),
         ("tasks_per_life: 2\nweights: {forgeting: 2}", r"line 4: weights has no option 'forgeting'"),
-        ("tasks_per_life: 2\nweights: {progress: -1}", r"line 4: progress is -1.0; it must be finite and at least 0"),
+        ("tasks_per_life: 2\nweights: {progress: -1}", r"line 4: fitness's progress is -1.0; it must be finite and at"),
         ("tasks_per_life: 2\nreported: [quick-3, tiny-2]", r"line 2: 'tiny-2' is among the reported"),
         ("tasks_per_life: 2\nnested:\n  drift_limt: 0.1", r"line 5: there is no option 'method.drift_limt'"),
         ("tasks_per_life: 2\nnested:\n  drift_limit: -1", r"line 5: nested's drift_limit is -1"),
