@@ -23,7 +23,8 @@ class NestedOptions:
     """Gradient steps between two consultations of the meta-controller: a rollout, with PPO's defaults."""
     code_start: str = "skilled"
     """Where a new task's code starts: "skilled" (as that of the earlier skill which succeeds most often in 8 training
-    episodes, or with one head earns clearly more), "fresh", "blend" (mean of the known ones) or "latest"."""
+    episodes, or with one head earns clearly more), "fresh", "blend" (mean of the known ones) or "latest". With the last
+    three no skill is tried, so that the rival cannot tell by them that a new task begins in a trap."""
     drift_limit: float = 0.03
     """How far the policy may drift from each teacher: mean KL divergence in nats. Twice as far as the slow policy has,
     where that is more."""

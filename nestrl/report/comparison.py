@@ -55,6 +55,11 @@ class MethodRuns:
         return tuple(record.curves for record in self.records)
 
     @property
+    def n_seeds(self) -> int:
+        """Number of different seeds."""
+        return len({record.seed for record in self.records})
+
+    @property
     def joint(self) -> bool:
         """Whether it trains on all tasks at once, so that only its average performance means anything."""
         return self.card is not None and self.card.joint

@@ -265,7 +265,7 @@ def by_position(method: MethodRuns, series: Callable[[SuccessCurves], Floats]) -
 
 def _notes(comparison: Comparison) -> list[str]:
     """Return what must be read with the main table: doubts, how intervals were made, and the null of transfer."""
-    few = [method.label for method in comparison.methods if any(flag.startswith("only ") for flag in method.flags)]
+    few = [method.label for method in comparison.methods if method.n_seeds < FEWEST_SEEDS]
     unpaired = [
         f"{method.label} ({len(paired(comparison.baseline, method))})"
         for method in comparison.methods
