@@ -15,6 +15,7 @@ files/             copies of the files that the configuration names (a learned m
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -146,8 +147,8 @@ class RunFolder:
         if isinstance(value, Mapping):
             return {name: self._with_own(each) for name, each in value.items()}
         path = _file_in(value)
-        own = None if path is None else self._files / path.name
-        return value.replace(str(path), str(own)) if own is not None and own.is_file() else value
+        own = None if path is None else self._files / Path(path).name
+        return value.removesuffix(path) + str(own) if own is not None and own.is_file() else value
 
     def config(self) -> RunConfig:
         """Return the configuration, after importing the modules that it names."""
@@ -279,14 +280,15 @@ def files_in(options: Mapping[str, Any], before: str = "") -> dict[str, Path]:
     for name, value in options.items():
         if isinstance(value, Mapping):
             found |= files_in(value, f"{before}{name}.")
-        elif (path := _file_in(value)) is not None and path.is_file():
-            found[before + name] = path
+        elif (path := _file_in(value)) is not None and Path(path).is_file():
+            found[before + name] = Path(path)
     return found
 
 
-def _file_in(value: Any) -> Path | None:
+def _file_in(value: Any) -> str | None:
     """Return the path in an option such as "FILE.safetensors" or "shuffled:FILE.safetensors"; None in any other."""
-    return Path(value.rpartition(":")[2]) if isinstance(value, str) and value.endswith(".safetensors") else None
+    found = re.fullmatch(r"(?:\w+:)?(.+\.safetensors)", value) if isinstance(value, str) else None
+    return None if found is None else found[1]
 
 
 def _unreadable(path: Path, error: OSError) -> BadConfig:

@@ -242,9 +242,9 @@ def test_a_run_goes_on_with_its_own_configuration_only(tmp_path: Path) -> None:
 def test_a_run_has_its_own_copy_of_the_meta_controller(
     change: str, method: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    file = tmp_path / "controller.safetensors"
+    file = tmp_path / "found: it.safetensors"
     file.write_bytes(controller_file(np.full(SHAPE, 0.3), {}))
-    small = {"meta_controller": str(file), "samples": 32, "capacity": 64, "consult_every": 4}
+    small = {"meta_controller": f"{tmp_path}/./{file.name}", "samples": 32, "capacity": 64, "consult_every": 4}
     config = tiny_config(method=method, method_options={"nested": small, **options} if options else small)
     whole = run(config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
