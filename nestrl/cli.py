@@ -340,6 +340,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NestrlError as error:
         print("\n".join([f"nestrl: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
         raise SystemExit(2) from None
+    except MemoryError as error:
+        told = [f"nestrl: not enough memory; fewer simulations (agent.n_envs) need less. {error}".rstrip()]
+        print("\n".join([*told, *getattr(error, "__notes__", ())]), file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt as stop:
         print("\n".join(["nestrl: stopped.", *getattr(stop, "__notes__", ())]), file=sys.stderr)
         raise SystemExit(130) from None

@@ -1,6 +1,7 @@
 """Plain values (from JSON or the command line) as typed dataclasses, strictly: nothing unknown, nothing mistyped."""
 
 import dataclasses
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -10,13 +11,16 @@ import numpy as np
 from nestrl.errors import BadConfig, UnknownName, nearest
 
 T = TypeVar("T")
+TOO_LARGE = 2**63
+"""Neither NumPy nor torch has whole numbers from here on."""
 
 
 def decode(kind: type[T], value: Any, where: str) -> T:
     """Return `value` as `kind`: a dataclass, tuple, mapping, union, literal or plain type.
 
-    Numbers may be given as integers where a float is expected, one element where a tuple is, and a tuple of texts as
-    one text with commas. Raises BadConfig, or UnknownName for a key that the dataclass has not; both name `where`.
+    Numbers may be given as integers where a float is expected, as whole floats (1e6) where an integer is, one element
+    where a tuple is, and a tuple of texts as one text with commas. Raises BadConfig, or UnknownName for a key that the
+    dataclass has not; both name `where`.
     """
     return _decode(kind, value, where)  # type: ignore[no-any-return]
 
@@ -32,9 +36,16 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number that a float can hold; True and False are."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
 def _decode(kind: Any, value: Any, where: str) -> Any:
     origin = get_origin(kind) or kind
     value = plain(value)
+    if isinstance(value, int) and abs(value) >= TOO_LARGE:
+        raise BadConfig(f"{where} is a whole number of {value.bit_length()} bits; it must be below 2**63.")
     if kind is Any or (kind is None and value is None):
         return value
     if origin in (Union, types.UnionType):
@@ -57,6 +68,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         return [_decode(inner, item, where) for item in value]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
     raise BadConfig(f"{where} is {value!r}; expected {_readable(kind)}.")
@@ -73,7 +86,7 @@ def _decode_items(kind: Any, items: Sequence[Any], where: str) -> tuple[Any, ...
 
 
 def _first_that_fits(kinds: tuple[Any, ...], value: Any, where: str, union: Any) -> Any:
-    for kind in kinds:
+    for kind in sorted(kinds, key=lambda kind: kind is not type(value)):  # what it is, before what it may become
         if value is None and kind is types.NoneType:
             return None
         try:

@@ -1,5 +1,6 @@
 """A YAML file that knows the line of every key, so that a mistake in it can be shown where it stands."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import reduce
@@ -14,8 +15,19 @@ from nestrl.errors import BadConfig, NestrlError, nearest
 
 TEXT = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 """Tags of keys: "name", and "<<", which takes in another mapping."""
+MOST_VALUES = 100_000
+"""No file for people has more; a few aliases of aliases stand for billions."""
 Place = tuple[str | int, ...]
 """The keys (and positions in lists) that lead to a value: ("methods", "ewc", "strength")."""
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with the numbers of YAML 1.2: 3e-4 and 1e6, which PyYAML takes for text."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 class Document:
@@ -27,13 +39,15 @@ class Document:
         self._lines: dict[Place, int] = {}
         try:
             text = path.read_text(encoding="utf-8")
-            node = yaml.compose(text, yaml.SafeLoader)
-            values = yaml.safe_load(text)
+            node = yaml.compose(text, Loader)
+            values = yaml.load(text, Loader)
         except OSError as error:
             hint = "" if path.is_absolute() else f" Paths count from the current folder, {Path.cwd()}."
             raise BadConfig(f"{path} cannot be read: {error.strerror}.{hint}") from error
         except (yaml.YAMLError, ValueError) as error:  # ValueError: of a date that there is not, or not UTF-8
             raise BadConfig(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+        except RecursionError as error:
+            raise BadConfig(f"{path} has values within values, too deep to be read.") from error
         if not isinstance(values, dict) or node is None:
             raise BadConfig(f"{path} must be a mapping of keys and values, not {values!r}.")
         self.values: Mapping[Any, Any] = values
@@ -84,6 +98,8 @@ class Document:
 
     def _note_lines(self, node: yaml.Node, place: Place, around: tuple[yaml.Node, ...]) -> None:
         self._lines.setdefault(place, node.start_mark.line + 1)
+        if len(self._lines) > MOST_VALUES:
+            raise BadConfig(f"{self.path} stands for more than {MOST_VALUES:,} values; take aliases out of it.")
         if any(node is outer for outer in around):
             raise BadConfig(f"{self.path}, line {node.start_mark.line + 1}: an alias stands within what it stands for.")
         around = (*around, node)

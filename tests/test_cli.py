@@ -144,6 +144,7 @@ def test_a_study_with_a_run_that_fails_ends_as_a_failure(
         (["train", "quick-3", "--set", "agent.hyperparameters.target_kl=low"], "must be no text"),
         (["train", "quick-3", "--set", "agent.hyperparameters.stats_window_size=-1"], "at least 1"),
         (["train", "quick-3", "--set", "agent.hyperparameters=5", "--agent.hyperparameters.n_steps", "3"], "mapping"),
+        (["train", "quick-3", "--set", "agent.n_envs=1e9"], "from 1 to 1,000,000"),
         (["train", "quick-3", "--set", "agent.device=meta"], "neither the CPU nor a GPU"),
         (["train", "quick-3", "--set", "agent.initial_log_std=1e308"], "without overflow"),
         (["train", "quick-3", "--set", "threads=99999999999"], "at most 1024"),

@@ -4,7 +4,6 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from contextlib import suppress
-from math import isfinite
 from typing import Any
 
 from gymnasium import spaces
@@ -13,7 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from nestrl.agents.policies import ActorCriticPolicy, SACPolicy
-from nestrl.decode import plain
+from nestrl.decode import is_number, plain
 from nestrl.errors import BadConfig, UnknownName, in_words, nearest
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
@@ -96,12 +95,12 @@ def policy_class(
 
 
 def _number(name: str, value: Any, default: Any) -> Any:
-    """Return a number for text that is one, since YAML takes 3e-4 for text; a whole one where the default is whole."""
+    """Return a number for text that is one, as "3e-4" in older files; a whole one where the default is whole."""
     number = plain(value)
     if isinstance(value, str):
         with suppress(ValueError):
             number = float(value)
-    if type(default) is float and not callable(number) and not (isinstance(number, int | float) and isfinite(number)):
+    if type(default) is float and not callable(number) and not is_number(number):
         raise BadConfig(f"The hyperparameter {name!r} is {value!r}; it must be a finite number.")
     if default is None and isinstance(number, str):  # of what is left out by default, nothing is a text
         raise BadConfig(f"The hyperparameter {name!r} is {value!r}; it must be no text.")

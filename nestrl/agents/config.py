@@ -11,6 +11,8 @@ from nestrl.agents.algorithms import is_off_policy
 from nestrl.decode import decode_in_place
 from nestrl.errors import BadConfig
 
+MOST_ENVS = 1_000_000  # no machine holds so many, and one that is asked for more is busy for minutes before it says so
+
 
 @dataclass(frozen=True)
 class AgentConfig:
@@ -54,8 +56,8 @@ class AgentConfig:
             raise BadConfig(f"correlated_share is {self.correlated_share}; it must be from 0 to 1.")
         if self.correlated_share != 1 and not correlations.any():
             raise BadConfig(f"correlated_share is {self.correlated_share}, but noise_correlation is 0 everywhere.")
-        if self.n_envs < 1:
-            raise BadConfig(f"n_envs is {self.n_envs}; it must be at least 1, or 0 for the default.")
+        if not 1 <= self.n_envs <= MOST_ENVS:
+            raise BadConfig(f"n_envs is {self.n_envs}; it must be from 1 to {MOST_ENVS:,}, or 0 for the default.")
 
     @property
     def chosen(self) -> dict[str, Any]:

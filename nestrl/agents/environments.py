@@ -1,7 +1,6 @@
 """Any gymnasium id as a vector environment that restarts finished episodes within the step, and how to read one."""
 
 import importlib
-import math
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
@@ -16,6 +15,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from nestrl.agents.envpool_env import PREFIX, envpool_spec
+from nestrl.decode import is_number
 from nestrl.errors import EnvironmentFault, NestrlError, UnknownName, in_words, nearest
 from nestrl.tasks.sequence import Task
 
@@ -110,7 +110,7 @@ def _one_bool(key: str, said: Any) -> bool:
     if np.size(said) != 1:
         raise EnvironmentFault(f"info[{key!r}] has shape {np.shape(said)}; it must be one bool.")
     value = np.asarray(said).item()
-    if value is not None and not (isinstance(value, bool | int | float) and math.isfinite(value)):
+    if value is not None and not is_number(value):
         raise EnvironmentFault(f"info[{key!r}] is {said!r}; it must be one bool.")
     return bool(value)
 

@@ -43,6 +43,7 @@ from nestrl.training.train import configure
 
 Options = Mapping[str, Any]
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+MOST_SEEDS = 1000  # more are one seed that was meant
 """What labels and names are made of: they become names of folders."""
 
 
@@ -127,6 +128,10 @@ def _decoded(document: Document) -> StudyPlan:
         if not values.get(key):
             raise BadConfig(f"{document.where(key)}: the study has no {key}; add at least one.")
     if isinstance(values.get("seeds"), int):
+        if values["seeds"] > MOST_SEEDS:
+            raise BadConfig(
+                f"{document.where('seeds')}: {values['seeds']} seeds are too many; [{values['seeds']}] is one."
+            )
         values["seeds"] = tuple(range(values["seeds"]))
     for key in ("methods", "regimes"):
         for label, options in values.get(key, {}).items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-from nestrl.decode import plain
+from nestrl.decode import TOO_LARGE, is_number, plain
 from nestrl.errors import BadConfig, nearest
 
 
@@ -42,10 +42,10 @@ class Task:
         require_text(f"A task's name is {self.name!r}", self.name)
         require_text(f"Task {self.name!r} has env_id {self.env_id!r}", self.env_id)
         scale = plain(self.reward_scale)
-        if scale != "auto" and not (isinstance(scale, int | float) and 0 < scale < math.inf):
+        if scale != "auto" and not (is_number(scale) and scale > 0):
             raise BadConfig(f"Task {self.name!r} has reward_scale {scale!r}; give a number above 0, or 'auto'.")
         threshold = plain(self.success_threshold)
-        if threshold is not None and not (isinstance(threshold, int | float) and math.isfinite(threshold)):
+        if threshold is not None and not is_number(threshold):
             raise BadConfig(f"Task {self.name!r} has success_threshold {threshold!r}; give a finite number.")
         object.__setattr__(self, "success_threshold", threshold)
         for name in ("env_kwargs", "evaluation_kwargs"):
@@ -117,8 +117,8 @@ class TaskSequence:
             if segment.task not in self.task_names:
                 known = nearest(segment.task, self.task_names)
                 raise BadConfig(f"{where} trains {segment.task!r}, which is not among the tasks.{known}")
-            if not isinstance(segment.steps, int) or segment.steps < 1:
-                raise BadConfig(f"{where} lasts {segment.steps!r} steps; it must be a whole number above 0.")
+            if not isinstance(segment.steps, int) or not 1 <= segment.steps < TOO_LARGE:
+                raise BadConfig(f"{where} lasts {segment.steps!r} steps; it must be a whole number from 1 to 2**63.")
 
     @property
     def trained_tasks(self) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ class TaskSequence:
         """Return the same sequence with every segment `scale` times as long, at least one step each."""
         if not 0 < scale < math.inf:
             raise BadConfig(f"steps_scale is {scale}; it must be finite and above 0.")
-        if not self.total_steps * scale < math.inf:
+        if not self.total_steps * scale < TOO_LARGE:
             raise BadConfig(f"steps_scale is {scale}; so many steps have no number.")
         segments = tuple(replace(segment, steps=max(1, round(segment.steps * scale))) for segment in self.segments)
         return replace(self, segments=segments)

@@ -56,6 +56,7 @@ def test_without_orders_the_sequence_keeps_its_own(tmp_path: Path) -> None:
     [
         ("seeds: 2", "seed: 2", r"line 6: a study has no 'seed'.*'seeds'"),
         ("seeds: 2", "seeds: two", r"line 6: seeds is 'two'; expected"),
+        ("seeds: 2", "seeds: 20261201", r"line 6: 20261201 seeds are too many; \[20261201\] is one"),
         ("seeds: 2", "seeds: []", r"line 6: .*no seeds"),
         ("seeds: 2", "seeds: [-1]", r"seed is -1"),
         ("seeds: 2", "seeds: 2\nworkers: -1", r"line 7: workers is -1; it must be at least 0"),

@@ -73,6 +73,8 @@ def test_the_tasks_of_a_named_sequence(tmp_path: Path) -> None:
         (GOOD + "steps: 5\n", "either 'segments'.*or 'steps'"),
         ("tasks: 3\nsteps: 1", "line 1: tasks is 3; expected str [|] list"),
         ("tasks: [3]\nsteps: 1", "an entry of 'tasks' must be a mapping"),
+        (GOOD.replace("steps: 300", f"steps: {10**400}"), "line 10: steps is a whole number of 1329 bits"),
+        ("a: " + "[" * 3000 + "]" * 3000, "too deep to be read"),
         ("- a", "must be a mapping of keys"),
         ("", "must be a mapping of keys"),
         ("a: [", "is not YAML"),
@@ -84,6 +86,17 @@ def test_mistakes_are_explained(tmp_path: Path, text: str, message: str) -> None
     with pytest.raises(BadConfig, match=message) as caught:
         sequence(written(tmp_path, text))
     assert "my.yaml" in str(caught.value)
+
+
+def test_numbers_with_an_exponent(tmp_path: Path) -> None:
+    arms = sequence(written(tmp_path, GOOD.replace("300", "3e2").replace("payload: 0.5", "payload: 5e-1")))
+    assert arms == sequence(written(tmp_path, GOOD))
+
+
+def test_few_lines_that_stand_for_billions_of_values_are_refused(tmp_path: Path) -> None:
+    doubled = "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24))
+    with pytest.raises(BadConfig, match="more than 100,000 values"):
+        sequence(written(tmp_path, "a: &a [1, 2]\n" + doubled))
 
 
 def test_missing_file(tmp_path: Path) -> None:

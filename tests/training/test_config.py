@@ -1,3 +1,4 @@
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -106,6 +107,8 @@ def test_option_of_another_method() -> None:
     ("kind", "value", "expected"),
     [
         (float, 3, 3.0),
+        (int, 1e6, 1_000_000),
+        (int | float, 2.0, 2.0),
         (tuple[int, ...], 3, (3,)),
         (tuple[int, ...], [1, 2], (1, 2)),
         (float | None, None, None),
@@ -128,7 +131,8 @@ def test_decode(kind: Any, value: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        *((int, True), (int, 1.5), (float, "1"), (str, 1), (float | None, "x")),
+        *((int, True), (int, 1.5), (int, math.inf), (int, 2**63), (float, 10**400)),
+        *((float, "1"), (str, 1), (float | None, "x")),
         *((tuple[int, int], [1]), (tuple[int, int], [1, "2"])),
     ],
 )
