@@ -117,4 +117,6 @@ def _is_required(field: "dataclasses.Field[Any]") -> bool:
 
 
 def _readable(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return str(kind).replace("typing.", "").replace("collections.abc.", "")

@@ -141,14 +141,15 @@ class BatchEnv:
         diverged = (self._warnings[:, BAD_STATE] > warnings).any(axis=1)
         self.steps += self.active
         self.advance()
-        self.held[:] = np.where(self.solved() & ~diverged, self.held + 1, 0)
-        success = self.held >= self.hold_steps
+        held = np.where(self.solved() & ~diverged, self.held + 1, 0)
+        self.held[:] = np.where(self.active, held, self.held)
+        success = self.active & (self.held >= self.hold_steps)
         potential = np.where(diverged, self.last_potential, self.potential())
         terms = reward_terms(self.last_potential, potential, success, actions)
         self.last_potential[:] = potential
         self.diverged_count += int(diverged.sum())
-        terminated = success | (self.failed() & ~diverged)
-        truncated = ((self.steps >= self.horizon) | diverged) & ~terminated
+        terminated = success | (self.active & self.failed() & ~diverged)
+        truncated = self.active & ((self.steps >= self.horizon) | diverged) & ~terminated
         return Outcome(sum(terms.values()), terminated, truncated, success, diverged, terms)  # type: ignore[arg-type]
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:

@@ -29,9 +29,9 @@ OBSERVATION = (
     Field("base velocity", 2, "m/s", -3, 3, 1.0, "forward and leftward speed of the base, in its own frame"),
     Field("yaw rate", 1, "rad/s", -6, 6, 2.0, "turning speed of the base, anticlockwise"),
     Field("lift", 1, "m", -0.2, 0.65, 0.25, "height of the arm above where it rests"),
-    Field("arm", 1, "m", -0.1, 0.45, 0.2, "extension of the arm"),
-    Field("opening", 1, "m", -0.03, 0.11, 0.035, "opening of each finger"),
-    Field("squeeze", 1, "m", -0.11, 0.11, 0.02, "opening minus commanded opening: large when something is held"),
+    Field("arm", 1, "m", -0.2, 0.55, 0.2, "extension of the arm"),
+    Field("opening", 1, "m", -0.07, 0.15, 0.035, "opening of each finger"),
+    Field("squeeze", 1, "m", -0.14, 0.15, 0.02, "opening minus commanded opening: large when something is held"),
     Field(
         "approach", 3, "m", -9, 9, 0.5, "from the tip (driving tasks: the base) to what it must approach, base frame"
     ),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -48,12 +49,14 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Start an episode everywhere; simulation i gets the seed `seed + i`, or goes on with its series for None."""
         if seed is None and not self.simulations.episode.any():
             seed = int(np.random.default_rng().integers(2**31))
-        if isinstance(seed, int | np.integer):
-            seed = [int(seed) + i for i in range(self.num_envs)]
+        if isinstance(seed, int | float | np.number):
+            seed = [seed + i for i in range(self.num_envs)]
         if seed is not None and len(seed) != self.num_envs:
             raise ValueError(
                 f"reset got {len(seed)} seeds for {self.num_envs} simulations; give one for all, or one each"
             )
+        if wrong := [each for each in seed or () if not isinstance(each, int | np.integer) or not 0 <= each < 2**63]:
+            raise ValueError(f"a seed is a whole number from 0 to 2**63, not {wrong[0]!r}")
         seeds = None if seed is None else np.array(seed, np.int64)
         self.simulations.active[:] = True
         self.simulations.reset(seeds=seeds)
@@ -61,9 +64,11 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         simulations = self.simulations
+        if not simulations.episode.any():
+            raise ResetNeeded("call reset() before step().")
         outcome = simulations.step(actions)
         infos: dict[str, Any] = {"is_success": outcome.success, "diverged": outcome.diverged, **outcome.terms}
-        ended = (outcome.terminated | outcome.truncated) & simulations.active
+        ended = outcome.terminated | outcome.truncated
         if not ended.any():
             return simulations.observe(), outcome.reward, outcome.terminated, outcome.truncated, infos
         ids = np.flatnonzero(ended)

@@ -12,9 +12,9 @@ from nestrl.errors import BadConfig, nearest
 
 
 def require_text(what: str, value: Any) -> None:
-    """Raise BadConfig that begins with `what` for anything but a text that is not empty."""
-    if not isinstance(value, str) or not value:
-        raise BadConfig(f"{what}; give a text.")
+    """Raise BadConfig that begins with `what` for anything but a text of one line that is not empty."""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise BadConfig(f"{what}; give a text of one line.")
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ def test_ids_are_written_in_camel_case() -> None:
     assert named.rover_id("pick_place") == "nestrl_envs:nestrl/RoverPickPlace-v1"
 
 
-def test_the_ten_tasks_are_those_registered_in_their_present_versions() -> None:
-    assert {named.rover_id(name) for name in named.MIXED} == {f"nestrl_envs:{env_id}" for env_id in TASKS}
+def test_the_ten_tasks_are_registered_in_their_present_versions() -> None:
+    assert len(named.MIXED) == 10
+    assert {named.rover_id(name) for name in named.MIXED} <= {f"nestrl_envs:{env_id}" for env_id in TASKS}
 
 
 def test_mixed_20_meets_each_task_twice() -> None:
@@ -61,3 +62,46 @@ def test_registered_sequence_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     named.register_sequence(mine)  # a module that is imported twice
     with pytest.raises(BadConfig, match="already a sequence"):
         named.register_sequence(mine.with_steps(2))
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        *(("quick-3", 450_000), ("nav-5", 1_500_000), ("manip-5", 1_500_000), ("mixed-5", 750_000)),
+        *(("mixed-10", 3_400_000), ("mixed-20", 6_800_000), ("drift-10", 3_000_000)),
+        *(("cw10", 10_000_000), ("cw10-fast", 5_000_000), ("cw20", 20_000_000)),
+        *(("fetch-4", 4_000_000), ("pointmaze-4", 2_000_000)),
+    ],
+)
+def test_a_life_is_as_long_as_its_results_say(name: str, steps: int) -> None:
+    assert named.sequence(name).total_steps == steps
+
+
+def test_every_drift_but_the_first_changes_something_and_pick_and_place_is_examined_without_eased_starts() -> None:
+    first, *others = named.sequence("drift-10").tasks
+    assert first.env_kwargs == {"dynamics": {}}
+    nominal = {
+        "friction": 1.0,
+        "tilt": 0.0,
+        "payload": 0.0,
+        "motor_strength": 1.0,
+        "sensor_noise": 0.0,
+        "action_delay": 0,
+    }
+    for task in others:
+        ((name, value),) = task.env_kwargs["dynamics"].items()
+        assert value != nominal[name], task.name
+    pick_place = named.sequence("mixed-10").tasks[-1]
+    assert pick_place.arguments(evaluation=False) == {"grasped_starts": 0.75}
+    assert pick_place.arguments(evaluation=True) == {"grasped_starts": 0.0}
+
+
+def test_meta_world_is_learned_with_the_settings_that_were_searched() -> None:
+    agent = named.sequence("cw20").agent
+    assert agent["initial_log_std"] == 0.5 and agent["hyperparameters"]["gamma"] == 0.97
+    assert {task.reward_scale for task in named.sequence("cw20").tasks} == {"auto"}
+
+
+def test_evaluation_arguments_replace_only_those_they_name() -> None:
+    task = Task("maze", "Maze-v0", {"gap": 1.0, "layouts": "train"}, evaluation_kwargs={"layouts": "held_out"})
+    assert task.arguments(evaluation=True) == {"gap": 1.0, "layouts": "held_out"}

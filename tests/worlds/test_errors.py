@@ -1,13 +1,17 @@
 """Mistakes with the worlds get one clear sentence."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 
 import nestrl_envs
 from nestrl_envs.dynamics import Dynamics, DynamicsError, dynamics_from
 from nestrl_envs.manipulation.reach import RoverReach
 from nestrl_envs.single import SingleEnv
+from nestrl_envs.vector import BatchVectorEnv
 
 
 def test_actions_of_wrong_shape_or_not_finite_are_refused() -> None:
@@ -54,9 +58,19 @@ def test_bad_arguments_of_tasks_are_refused(task: str, arguments: dict, says: st
 
 @pytest.mark.parametrize("seeds", [[7], [1, 2, 3, 4, 5]])
 def test_seeds_are_one_each(seeds: list[int]) -> None:
-    vector = gym.make_vec("nestrl/RoverReach-v0", 4, vectorization_mode="vector_entry_point")
     with pytest.raises(ValueError, match=f"{len(seeds)} seeds for 4 simulations"):
-        vector.reset(seed=seeds)
+        BatchVectorEnv(RoverReach, 4).reset(seed=seeds)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, 2**63, [0, 1, -2, 3], [0, 1, 2, None]])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(ValueError, match="a seed is a whole number from 0"):
+        BatchVectorEnv(RoverReach, 4).reset(seed=seed)
+
+
+def test_nothing_is_stepped_before_it_was_reset() -> None:
+    with pytest.raises(ResetNeeded, match=r"call reset\(\) before"):
+        BatchVectorEnv(RoverReach, 4).step(np.zeros((4, 6)))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ class RoverMaze(RoverTask):
 
     The observation gives the straight line to the goal and a compass (the turn to face east); the way round is for the
     lidar to find. Start: rover in one of the outer rooms, heading within 0.5 rad of east; the goal in another room. In
-    a tenth of the starts the gripper begins up to 9 cm deep in a wall, which pushes the rover back in the first steps.
+    a tenth of the starts the gripper begins in a wall or through it, by up to 14 cm; in most of them the wall pushes
+    the rover back in the first steps, from the others it has to back off.
     Success: base within `radius` of the goal for 3 control steps.
     Potential: minus the way through the middles of the gaps in between to the goal.
 
