@@ -140,3 +140,11 @@ def test_nothing_is_remembered_of_a_task_in_which_nothing_was_observed():
     method.begin(0, 0)
     method.end(0, 0, learner.observations(0, 0).numpy())
     assert method.measurements()["memory_bytes"] == 0
+
+
+@pytest.mark.parametrize("reference", ["rl", "kl"])
+def test_a_task_that_comes_back_is_no_reference_for_itself(reference):
+    learner = FakeLearner()
+    method = agem(reference=reference, capacity=100, samples=30)(learner)
+    live(method, learner, [0, 1, 0], 5)
+    assert method.state_dict()["old_tasks"] == [1]
