@@ -149,3 +149,13 @@ def test_the_fast_policy_is_left_alone_and_the_state_is_whole():
     twin.load_state_dict(slow.state_dict(), FakePolicy(learner))
     assert twin.drifts == slow.drifts
     assert all(torch.equal(a, b) for a, b in zip(slow.policy.parameters, twin.policy.parameters, strict=True))
+
+
+def test_an_attempt_may_have_to_end_well_within_the_limit():
+    learner, generator = FakeLearner(), torch.Generator().manual_seed(0)
+    memory, slow = memory_of(learner, [0], generator), SlowPolicy(drift_limit=1000.0)
+    learner.step(1)
+    candidate = learner.policy_with()
+    assert 0 < drifts(candidate, memory, generator)[0] < 1000
+    assert not slow.consolidate(candidate, [candidate], memory, [Attempt(1, share=0.0)], generator)
+    assert slow.consolidate(candidate, [candidate], memory, [Attempt(1)], generator)

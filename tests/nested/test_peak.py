@@ -37,6 +37,10 @@ def test_what_was_clearly_better_comes_back(resume_at):
     assert after([0.0, 3.0, 1.0, 0.0], resume_at) == (True, 1.0, 1.0)
 
 
+def test_of_equals_the_later_one_comes_back():
+    assert after([0.0, 3.0, 3.0, 0.0]) == (True, 2.0, 2.0)
+
+
 @pytest.mark.parametrize("levels", [[0.0, 1.0, 2.0], [0.0, 2.0, 1.5], [1.0], []], ids=["last", "chance", "one", "none"])
 def test_else_the_last_one_stays(levels):
     assert after(levels)[:2] == (False, max(0.0, len(levels) - 1.0))
