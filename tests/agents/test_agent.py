@@ -324,7 +324,7 @@ def test_divergence_is_reported() -> None:
         ({"algorithm": "sac", "hyperparameters": {"action_noise": 1}}, BadConfig, "no hyperparameter 'action_noise'"),
         ({"heads": "both"}, BadConfig, "'shared' or 'per_task'"),
         ({"network": ()}, BadConfig, "at least one block"),
-        ({"n_envs": -1}, BadConfig, "at least 1"),
+        ({"n_envs": -1}, BadConfig, "from 1 to"),
         ({"noise_correlation": (0.5, 0.0)}, BadConfig, "has 2 numbers, but an action here has 1"),
     ],
 )
