@@ -55,8 +55,9 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(
                 f"reset got {len(seed)} seeds for {self.num_envs} simulations; give one for all, or one each"
             )
-        if wrong := [each for each in seed or () if not isinstance(each, int | np.integer) or not 0 <= each < 2**63]:
-            raise ValueError(f"a seed is a whole number from 0 to 2**63, not {wrong[0]!r}")
+        for each in [] if seed is None else seed:
+            if not isinstance(each, int | np.integer) or not 0 <= each < 2**63:
+                raise ValueError(f"a seed is a whole number from 0 to 2**63, not {each!r}")
         seeds = None if seed is None else np.array(seed, np.int64)
         self.simulations.active[:] = True
         self.simulations.reset(seeds=seeds)

@@ -191,6 +191,8 @@ def test_a_vector_of_one_seed_has_a_start_each_and_never_the_same_again() -> Non
     many = BatchVectorEnv(RoverReach, 3)
     many.reset(seed=0)
     starts = [many.simulations.base().copy()]
+    many.reset(seed=np.arange(3))
+    assert np.array_equal(many.simulations.base(), starts[0])
     for _ in range(20):
         many.reset()
         starts.append(many.simulations.base().copy())
