@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 from tyro.conf import Positional, UseAppendAction, arg
 from tyro.extras import SubcommandApp
@@ -338,15 +338,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("nestrl: the disk that takes the output is full; what was saved is safe.", file=sys.stderr)
         raise SystemExit(2) from None
     except NestrlError as error:
-        print("\n".join([f"nestrl: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
-        raise SystemExit(2) from None
+        _end(error, str(error), 2)
     except MemoryError as error:
-        told = [f"nestrl: not enough memory; fewer simulations (agent.n_envs) need less. {error}".rstrip()]
-        print("\n".join([*told, *getattr(error, "__notes__", ())]), file=sys.stderr)
-        raise SystemExit(2) from None
+        _end(error, f"not enough memory; fewer simulations (agent.n_envs) need less. {error}".rstrip(), 2)
     except KeyboardInterrupt as stop:
-        print("\n".join(["nestrl: stopped.", *getattr(stop, "__notes__", ())]), file=sys.stderr)
-        raise SystemExit(130) from None
+        _end(stop, "stopped.", 130)
+
+
+def _end(why: BaseException, told: str, status: int) -> NoReturn:
+    """Say why it ends, with the notes that the failure has collected on its way, and end."""
+    print("\n".join([f"nestrl: {told}", *getattr(why, "__notes__", ())]), file=sys.stderr)
+    raise SystemExit(status) from None
 
 
 def _open_runs(paths: Sequence[Path]) -> "list[Run]":

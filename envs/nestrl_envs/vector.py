@@ -49,19 +49,22 @@ class BatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Start an episode everywhere; simulation i gets the seed `seed + i`, or goes on with its series for None."""
         if seed is None and not self.simulations.episode.any():
             seed = int(np.random.default_rng().integers(2**31))
-        if isinstance(seed, int | float | np.number):
-            seed = [seed + i for i in range(self.num_envs)]
-        if seed is not None and len(seed) != self.num_envs:
-            raise ValueError(
-                f"reset got {len(seed)} seeds for {self.num_envs} simulations; give one for all, or one each"
-            )
-        for each in [] if seed is None else seed:
-            if not isinstance(each, int | np.integer) or not 0 <= each < 2**63:
-                raise ValueError(f"a seed is a whole number from 0 to 2**63, not {each!r}")
-        seeds = None if seed is None else np.array(seed, np.int64)
+        seeds = None if seed is None else self._one_each(seed)
         self.simulations.active[:] = True
         self.simulations.reset(seeds=seeds)
         return self.simulations.observe(), {}
+
+    def _one_each(self, seed: int | list[int]) -> np.ndarray:
+        """Return the seed of every simulation, (n,) int64. Raises ValueError for too few, too many or none such."""
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | float | np.number) else seed
+        if len(seeds) != self.num_envs:
+            raise ValueError(
+                f"reset got {len(seeds)} seeds for {self.num_envs} simulations; give one for all, or one each"
+            )
+        for each in seeds:
+            if not isinstance(each, int | np.integer) or not 0 <= each < 2**63:
+                raise ValueError(f"a seed is a whole number from 0 to 2**63, not {each!r}")
+        return np.array(seeds, np.int64)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         simulations = self.simulations

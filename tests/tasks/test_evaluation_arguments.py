@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nestrl.agents.environments import make_environment
 from nestrl.tasks.named import sequence
-from nestrl.tasks.sequence import TaskSequence
+from nestrl.tasks.sequence import Task, TaskSequence
 
 
 def test_the_maze_is_examined_on_layouts_never_trained_on() -> None:
@@ -25,3 +25,8 @@ def test_a_yaml_file_can_say_so(tmp_path: Path) -> None:
     (task,) = sequence(path).tasks
     assert task.arguments(evaluation=False) == {"gap": 1.0}
     assert task.arguments(evaluation=True) == {"gap": 0.8}
+
+
+def test_evaluation_arguments_replace_only_those_they_name() -> None:
+    task = Task("maze", "Maze-v0", {"gap": 1.0, "layouts": "train"}, evaluation_kwargs={"layouts": "held_out"})
+    assert task.arguments(evaluation=True) == {"gap": 1.0, "layouts": "held_out"}

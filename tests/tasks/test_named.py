@@ -100,8 +100,3 @@ def test_meta_world_is_learned_with_the_settings_that_were_searched() -> None:
     agent = named.sequence("cw20").agent
     assert agent["initial_log_std"] == 0.5 and agent["hyperparameters"]["gamma"] == 0.97
     assert {task.reward_scale for task in named.sequence("cw20").tasks} == {"auto"}
-
-
-def test_evaluation_arguments_replace_only_those_they_name() -> None:
-    task = Task("maze", "Maze-v0", {"gap": 1.0, "layouts": "train"}, evaluation_kwargs={"layouts": "held_out"})
-    assert task.arguments(evaluation=True) == {"gap": 1.0, "layouts": "held_out"}
