@@ -16,7 +16,7 @@ from nestrl.agents.algorithms import algorithm_class, hyperparameters, policy_cl
 from nestrl.agents.config import AgentConfig
 from nestrl.agents.experience import Experience, experience_of
 from nestrl.agents.joint_vec_env import JointVecEnv
-from nestrl.agents.policies import ActorGroups, Architecture, LivePolicy, OwnPolicy, copy_code
+from nestrl.agents.policies import EXPLORATION, ActorGroups, Architecture, LivePolicy, OwnPolicy, copy_code
 from nestrl.agents.saved_state import copied, load_rest, rest_of
 from nestrl.agents.tally import Tally
 from nestrl.agents.trial import Trial, TryOut
@@ -111,10 +111,11 @@ class Agent:
     @property
     def last_losses(self) -> dict[str, float]:
         """What the algorithm recorded about its last update, by stable-baselines3's names without "train/"."""
-        values = self.algorithm.logger.name_to_value
-        return {
-            name.removeprefix("train/"): float(value) for name, value in values.items() if name.startswith("train/")
-        }
+        values, prefix = self.algorithm.logger.name_to_value, "train/"
+        losses = {name.removeprefix(prefix): float(value) for name, value in values.items() if name.startswith(prefix)}
+        if "std" in losses and (task := self.algorithm.env.task_index) is not None:  # else the mean over all tasks
+            losses["std"] = float(self.code_of(task)[EXPLORATION].exp().mean())
+        return losses
 
     def actor_groups(self) -> ActorGroups:
         """Return the actor's parameters by depth: trunk_0, trunk_1, ..., head, log_std."""

@@ -1,6 +1,7 @@
 """The agent's life: tasks one after the other, and going on from a saved state as if nothing had happened."""
 
 import io
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -289,6 +290,15 @@ def test_losses_are_reported() -> None:
     world.start(0, first=True)
     world.agent.learn(STEPS)
     assert {"value_loss", "policy_gradient_loss", "approx_kl"} <= set(world.agent.last_losses)
+
+
+def test_the_reported_noise_is_that_of_the_present_task() -> None:
+    world = World(PPO, REACH, DOCK)
+    world.start(0, first=True)
+    world.agent.algorithm.policy.log_std.data[0] = -2.0
+    world.start(1)
+    world.agent.learn(STEPS)
+    assert world.agent.last_losses["std"] == pytest.approx(math.exp(-0.5), rel=0.1)
 
 
 def test_divergence_is_reported() -> None:
