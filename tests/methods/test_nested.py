@@ -214,6 +214,17 @@ def test_a_skill_that_only_the_fast_policy_has_outlives_a_race():
     assert drift(method.policy_for(1)) < 0.1
 
 
+def test_a_skill_learned_anew_is_not_answered_for_by_a_slow_policy_that_has_its_old_self():
+    learner = FakeLearner()
+    method = nested(drift_limit=1e-6)(learner)
+    live(method, learner, [0, 1])  # so narrow a limit lets the slow policy take in the first skill alone
+    assert method.policy_for(0) is not learner.policy
+    learner.skills[0] = learner.skills[1]
+    live(method, learner, [0])
+    assert method.measurements()["commits"] == 1
+    assert method.policy_for(0) is learner.policy
+
+
 def test_neither_the_first_task_nor_one_that_comes_back_nor_one_that_succeeds_is_raced_for():
     learner = FakeLearner()
     method = nested()(learner)
