@@ -190,6 +190,14 @@ def test_after_a_won_race_the_fast_policy_knows_the_old_skills_even_if_nothing_w
     assert limits.tolist() == pytest.approx([2 * start[0], 2 * start[1]])  # not 1e-6, far below where it begins
 
 
+def test_a_skill_that_a_race_has_won_is_taken_in_at_up_to_twice_the_limit():
+    limit = 0.002
+    method, _, _ = after_a_race(discrete=False, drift_limit=limit)
+    drifts = method.state_dict()["slow"]["drifts"]
+    assert method.measurements()["commits"] == 2
+    assert drifts[0] < limit < drifts[1] < 2 * limit
+
+
 def test_a_skill_that_only_the_fast_policy_has_outlives_a_race():
     method, learner, _ = after_a_race(discrete=False, drift_limit=1e-6)
     assert method.measurements()["commits"] == 1  # the second skill was not taken in
